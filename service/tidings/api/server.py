@@ -16,6 +16,7 @@ from tidings.api.cross_origin import CrossOrigin
 from tidings.api.front import Front, RequestMetrics
 from tidings.api.limits import Quotas
 from tidings.api.live.admission import LiveAdmission
+from tidings.api.live.protocols import HttpProtocol, SocketProtocol
 from tidings.api.live.stream import InboxStreams
 from tidings.api.live.websocket import InboxSockets
 from tidings.api.route import Route
@@ -192,8 +193,8 @@ class Api:
         )
         return uvicorn.Config(
             front,
-            http="httptools",
-            ws="websockets-sansio",
+            http=HttpProtocol,
+            ws=SocketProtocol,
             ws_max_size=LONGEST_MESSAGE,
             ws_per_message_deflate=False,  # its buffers take more than all else of a connection
             ws_ping_interval=PING,
