@@ -179,17 +179,20 @@ class Api:
 
     def _config(self, backend: Backend, live: Live, keyring: Keyring) -> uvicorn.Config:
         api, listed = self._settings.api, self._routes
+        of_users = Quotas("user", api.user_rate_limit)
         authentication = Authentication(keyring, UserTokens(api), backend.revoked_tokens)
         front = Front(
             application(listed, backend, self.checks, InboxStreams(live.hub, self._metrics.live)),
             authentication,
             Quotas("key", api.rate_limit),
-            Quotas("user", api.user_rate_limit),
+            of_users,
             api.max_requests,
             {route.path for route in listed if route.public},
             CrossOrigin(api.origins, listed),
             self._metrics,
-            InboxSockets(live.hub, LiveAdmission(authentication, live.tickets), self._metrics.live),
+            InboxSockets(
+                live.hub, LiveAdmission(authentication, live.tickets, of_users), self._metrics.live
+            ),
         )
         return uvicorn.Config(
             front,

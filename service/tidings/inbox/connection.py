@@ -38,7 +38,7 @@ _REASONS: Final = {
     CloseCode.NOT_STARTED: "no start frame in time",
     CloseCode.EXPIRED: "the token has expired",
     CloseCode.TOO_SLOW: "frames were not read in time",
-    CloseCode.TOO_MANY: "too many connections of this user",
+    CloseCode.TOO_MANY: "too many connections of this user, or too many in a short time",
 }
 
 

@@ -209,6 +209,20 @@ async def test_a_user_has_no_more_connections_than_allowed(
         assert (await (await opened("ada")).next())["type"] == "reset"
 
 
+async def test_whoever_connects_all_the_time_uses_up_their_quota(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("TIDINGS_API_USER_RATE_LIMIT", "0.05/s")
+    async with serving(Settings()) as api:
+        for _ in range(3):
+            async with following(api.api.port, "ada") as client:
+                assert (await client.next())["type"] == "reset"
+        async with following(api.api.port, "ada") as client:
+            assert await client.closed() == 4429
+        async with following(api.api.port, "bob") as client:
+            assert (await client.next())["type"] == "reset"
+
+
 async def test_what_is_known_of_tokens_and_tickets_is_not_logged(
     api: ApiRig, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,9 +8,10 @@ from urllib.parse import parse_qs
 from starlette.types import Scope
 
 from tidings.api.authentication import Authentication, TokenRevoked
+from tidings.api.limits import Quotas
 from tidings.api.live.frames import revision_in_query, start_frame
 from tidings.api.principal import EndUser
-from tidings.api.problems import UNAUTHENTICATED, ApiProblem
+from tidings.api.problems import RATE_LIMITED, UNAUTHENTICATED, ApiProblem
 from tidings.api.tokens import LEEWAY
 from tidings.inbox.connection import Access, CloseCode, LiveRefusal
 from tidings.inbox.ticket_desk import TicketDesk
@@ -31,11 +32,13 @@ class LiveAdmission:
     Args:
         authentication: Of the HTTP API.
         tickets: Takes tickets.
+        quotas: Of users; each token or ticket is a request.
     """
 
-    def __init__(self, authentication: Authentication, tickets: TicketDesk) -> None:
+    def __init__(self, authentication: Authentication, tickets: TicketDesk, quotas: Quotas) -> None:
         self._authentication = authentication
         self._tickets = tickets
+        self._quotas = quotas
 
     async def of_handshake(self, scope: Scope) -> Started | None:
         """By the header or the address; None if the first frame will say."""
@@ -67,13 +70,15 @@ class LiveAdmission:
         )
         with _refusals():
             self._authentication.check_not_revoked(user)
+            self._quotas.take(user.quota_key)
         return access_of(user)
 
     async def _of_header(self, authorization: bytes) -> Access:
         with _refusals():
             sender = await self._authentication.sender(authorization)
-        if not isinstance(sender, EndUser):
-            raise LiveRefusal(CloseCode.UNAUTHENTICATED)
+            if not isinstance(sender, EndUser):
+                raise LiveRefusal(CloseCode.UNAUTHENTICATED)
+            self._quotas.take(sender.quota_key)
         return access_of(sender)
 
 
@@ -91,5 +96,8 @@ def _refusals() -> Iterator[None]:
     except TokenRevoked:
         raise LiveRefusal(CloseCode.REVOKED) from None
     except ApiProblem as problem:
-        known = problem.kind is UNAUTHENTICATED
-        raise LiveRefusal(CloseCode.UNAUTHENTICATED if known else CloseCode.TRY_LATER) from None
+        codes = {
+            UNAUTHENTICATED: CloseCode.UNAUTHENTICATED,
+            RATE_LIMITED: CloseCode.TOO_MANY,
+        }
+        raise LiveRefusal(codes.get(problem.kind, CloseCode.TRY_LATER)) from None
