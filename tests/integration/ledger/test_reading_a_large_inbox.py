@@ -11,11 +11,13 @@ from tidings.ledger.inbox.messages import InboxUser
 from tidings.ledger.inbox.reading import CHANGES, COUNTED, LOOKED_AT, PAGE, TALLY, InboxReading
 
 USER = InboxUser("shop", "u-7")
-MANY = 6_000
+MANY = 7_000
 FILL = """
-INSERT INTO inbox_messages (tenant, user_id, id, position, revision, category, type, severity, title, body, read_at, archived_at)
+INSERT INTO inbox_messages (tenant, user_id, id, position, revision, category, type, severity, title, body, read_at, archived_at,
+                            snoozed_until)
 SELECT 'shop', 'u-' || u, gen_random_uuid(), p, p, 'account', 'type ' || p % 5, 'info', CASE WHEN p = 101 THEN 'Rare' ELSE 'Hello' END,
-       repeat('text ', 20), CASE WHEN p % 5 > 0 THEN now() END, CASE WHEN p % 10 = 0 THEN now() END
+       repeat('text ', 20), CASE WHEN p % 5 > 0 THEN now() END, CASE WHEN p % 10 = 0 THEN now() END,
+       CASE WHEN p % 10 = 7 THEN now() + interval '1 day' END
   FROM generate_series(1, $1::int) p, generate_series($2::int, $3::int) u ORDER BY p
 """
 
@@ -41,7 +43,13 @@ async def plan(rig: LedgerRig, statement: str, *arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "wanted", [MessageFilter(), MessageFilter(unread=True), MessageFilter(archived=True)]
+    "wanted",
+    [
+        MessageFilter(),
+        MessageFilter(unread=True),
+        MessageFilter(archived=True),
+        MessageFilter(snoozed=True),
+    ],
 )
 async def test_a_page_reads_what_it_shows_in_order_from_an_index(
     rig: LedgerRig, wanted: MessageFilter
@@ -71,7 +79,7 @@ async def test_what_no_index_leads_to_is_searched_for_page_by_page(rig: LedgerRi
     assert first.messages == ()
     assert first.last_looked_at is not None
     skipped = await rig.fetch(
-        "SELECT count(*) FROM inbox_messages WHERE user_id = 'u-7' AND archived_at IS NULL AND position >= $1",
+        "SELECT count(*) FROM inbox_messages WHERE user_id = 'u-7' AND archived_at IS NULL AND snoozed_until IS NULL AND position >= $1",
         first.last_looked_at,
     )
     assert skipped[0]["count"] == LOOKED_AT
