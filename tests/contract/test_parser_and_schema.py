@@ -36,6 +36,9 @@ BEYOND_THE_SCHEMA = {
     "a `content_id` used twice, and attachments of more than 7 MiB together": (
         "use a `content_id` twice|bytes together"
     ),
+    "an `id` used twice in `actions`, and `data` of more than 16,384 bytes on the channel `in_app`": (
+        "use an `id` twice|are allowed on this channel"
+    ),
     "`data` and `payload` nested more than 64 deep, or with more than 50,000 values": (
         "is nested more than 64 deep|holds more than 50,000 values"
     ),
@@ -88,6 +91,7 @@ EMAIL = {"id": "0193a5c4-2c00-7000-8000-000000000080", "channel": "email", "reci
 WRITTEN = {**EMAIL, "subject": "s", "body": "b"}
 TEMPLATED = {**EMAIL, "template": "welcome"}
 WEBHOOK = {**EMAIL, "channel": "webhook", "recipient": "https://e.org/", "event_type": "a.b"}
+IN_APP = {**EMAIL, "channel": "in_app", "recipient": "user-4711", "title": "t"}
 FILE = {"filename": "a", "content": "aGk="}
 REFUSED_BY_BOTH: list[dict[str, Any]] = [
     {**WRITTEN, "headers": {"From": "x"}},
@@ -185,6 +189,15 @@ TAKEN_BY_BOTH: list[dict[str, Any]] = [
         "body": "b",
         "content_variables": {},
     },
+    *(
+        {**IN_APP, "action_url": link}
+        for link in (
+            *("/", "/a//b?c=d#e", "https://e.org", "HTTP://E.org:8080/a#b", "https://[::1]/a?b"),
+            "https://e.org?a=//b",
+        )
+    ),
+    {**IN_APP, "actions": [{"id": "a", "label": "A", "url": None}, {"id": "b", "label": "ü"}]},
+    {**IN_APP, "severity": None, "type": None, "data": {"a": "x" * 16_000}},
 ]
 
 
@@ -227,6 +240,8 @@ def deep(levels: int) -> dict[str, Any]:
             "expires_at": "2026-01-05T08:00:00Z",
         },
         {**WRITTEN, "headers": {"X": "a", "x": "b"}},
+        {**IN_APP, "actions": [{"id": "a", "label": "A"}] * 2},
+        {**IN_APP, "data": {"a": "x" * 16_384}},
         {**WRITTEN, "attachments": [{**FILE, "content_id": "a"}] * 2},
         {**TEMPLATED, "data": deep(65)},
         {**TEMPLATED, "data": {"a": [0] * 50_001}},

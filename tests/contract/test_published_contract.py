@@ -29,6 +29,7 @@ PROMISED = {
     "v1/email-template", "v1/email-tenant", "v1/email-test", "v1/sms-full", "v1/sms-minimal", "v1/sms-scheduled",
     "v1/sms-template", "v1/webhook-full", "v1/webhook-minimal", "v1/webhook-scheduled", "v1/whatsapp-full",
     "v1/whatsapp-minimal", "v1/whatsapp-scheduled", "v1/whatsapp-template",
+    "v1/in_app-full", "v1/in_app-minimal", "v1/in_app-scheduled", "v1/in_app-template",
 }  # fmt: skip
 
 
@@ -187,6 +188,34 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("webhook-minimal", {"recipient": "https://user:pw@example.org/"}),
     ("webhook-minimal", {"recipient": "https://example.org/#top"}),
     ("webhook-minimal", {"recipient": "ftp://example.org/"}),
+    ("in_app-minimal", {"title": None}),
+    ("in_app-minimal", {"title": None, "body": "Hello"}),
+    ("in_app-minimal", {"title": "two\nlines"}),
+    ("in_app-minimal", {"title": "x" * 201}),
+    ("in_app-minimal", {"body": "x" * 4_001}),
+    ("in_app-minimal", {"recipient": ""}),
+    ("in_app-minimal", {"recipient": "user\n4711"}),
+    ("in_app-minimal", {"recipient": "x" * 256}),
+    ("in_app-minimal", {"severity": "fatal"}),
+    ("in_app-minimal", {"type": "Order shipped"}),
+    ("in_app-minimal", {"template": "order-shipped"}),
+    ("in_app-template", {"body": "Hello"}),
+    ("in_app-minimal", {"action_url": "javascript:alert(1)"}),
+    ("in_app-minimal", {"action_url": "JavaScript:alert(1)"}),
+    ("in_app-minimal", {"action_url": "//evil.example/a"}),
+    ("in_app-minimal", {"action_url": "/\\evil.example/a"}),
+    ("in_app-minimal", {"action_url": "/\t/evil.example/a"}),
+    ("in_app-minimal", {"action_url": "https:evil.example"}),
+    ("in_app-minimal", {"action_url": "https://user@evil.example/"}),
+    ("in_app-minimal", {"action_url": "data:text/html,x"}),
+    ("in_app-minimal", {"action_url": "orders/10042"}),
+    ("in_app-minimal", {"action_url": " /orders"}),
+    ("in_app-minimal", {"action_url": "/" + "x" * 2_048}),
+    ("in_app-minimal", {"actions": [{"id": "a", "label": "A"}] * 3}),
+    ("in_app-minimal", {"actions": [{"id": "a", "label": "x" * 41}]}),
+    ("in_app-minimal", {"actions": [{"id": "a", "label": "A", "url": "//evil.example"}]}),
+    ("in_app-minimal", {"actions": [{"id": "a", "label": "A", "style": "red"}]}),
+    ("in_app-minimal", {"actions": [{"label": "A"}]}),
 ]
 
 

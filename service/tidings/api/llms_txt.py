@@ -7,7 +7,7 @@ from typing import Any, Final
 from tidings.api.docs_page import operations_of
 
 SUMMARY: Final = (
-    "Delivers notifications by email, SMS, WhatsApp and webhook, keeps every attempt on record, and lets people and "
+    "Delivers notifications by email, SMS, WhatsApp, webhook and in-app inbox, keeps every attempt on record, and lets people and "
     "programs act on what failed."
 )
 NOTES: Final = (

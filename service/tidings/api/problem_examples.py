@@ -29,7 +29,7 @@ MISSING: Final = {
     "jobs": f"there is no job {JOB['id']}",
     "schedules": "there is no schedule 'standup'",
     "outbox": f"{EXAMPLE['id']}: the outbox has no such entry",
-    "channels": "channel: 'emial' is unknown (did you mean 'email'?); known are email, sms, whatsapp, webhook",
+    "channels": "channel: 'emial' is unknown (did you mean 'email'?); known are email, sms, whatsapp, webhook, in_app",
     "documents": "this service has release 1.0.0: load `/inbox/v1/…`",
     "inbox": f"there is no message {MESSAGE['id']} in this inbox",
     "templates": 'template "opt": there is no such template in /etc/tidings/templates. Did you mean "otp"?',

@@ -89,6 +89,7 @@ class InboxHintPublisher:
         self._idle.set()
         self._channel: UnconfirmedChannel | None = None
         self._opened = 0.0
+        self._refused = ""
         self._task: BackgroundTask | None = None
 
     async def __aenter__(self) -> Self:
@@ -139,6 +140,7 @@ class InboxHintPublisher:
                 channel = await self._usable_channel()
         except TidingsError as error:
             log.debug("inbox hints wait", error=str(error))
+            await asyncio.sleep(CHANNEL_EVERY)
             return
         users = self._take()
         self._number += 1
@@ -166,7 +168,9 @@ class InboxHintPublisher:
         if channel is not None and not channel.is_closed:
             return channel
         if channel is not None and self._connection.up:
-            log.warning("inbox hints refused", error=channel.why_closed)
+            if channel.why_closed != self._refused:  # not each second anew
+                self._refused = channel.why_closed
+                log.warning("inbox hints refused", error=self._refused)
             await asyncio.sleep(self._opened + CHANNEL_EVERY - now())
             missed_at, self._opened = self._opened, now()
             await self._connection.redeclare(missed_at)

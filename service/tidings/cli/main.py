@@ -193,7 +193,7 @@ class Root(LazyGroup):
 app = Commands(
     name="tidings",
     cls=Root,
-    help="Deliver notifications by email, SMS, WhatsApp and webhook without losing any.",
+    help="Deliver notifications by email, SMS, WhatsApp, webhook and in-app inbox without losing any.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -217,7 +217,7 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Deliver notifications by email, SMS, WhatsApp and webhook without losing any."""
+    """Deliver notifications by email, SMS, WhatsApp, webhook and in-app inbox without losing any."""
     from tidings.telemetry.logs import configure
 
     configure("warning")  # the roles set their own level later

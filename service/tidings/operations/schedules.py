@@ -28,6 +28,7 @@ from tidings.operations.schedule_views import (
     RunView,
     ScheduleView,
 )
+from tidings_events import MODELS
 from tidings_events.errors import InvalidNotification
 from tidings_events.problems import ContractProblem
 
@@ -70,7 +71,7 @@ async def create(backend: Backend, actor: Actor, request: CreateScheduleRequest)
         _make_test(content)
     checked(
         content,
-        recipients or (_ANYBODY.get(str(content.get("channel")), ""),),
+        recipients or (_anybody(content.get("channel")),),
         tenant=request.tenant,
     )
     now = datetime.now(UTC)
@@ -235,13 +236,10 @@ def _recipients(request: CreateScheduleRequest, *, repeated: bool) -> Sequence[R
     return list(request.recipients)
 
 
-_ANYBODY: Final = {
-    "email": "somebody@example.com",
-    "sms": "+14155550123",
-    "whatsapp": "+14155550123",
-    "webhook": "https://example.com/",
-}
-"""Stands for the recipients that a template is given later, so that its content can be checked."""
+def _anybody(channel: object) -> str:
+    """Stands for the recipients that a template is given later, so that its content can be checked."""
+    model = MODELS.get(str(channel))
+    return "" if model is None else str(model.examples["minimal"]["recipient"])
 
 
 def _as_if_stored(new: NewSchedule, actor: str, now: datetime) -> Schedule:

@@ -19,9 +19,9 @@ class InAppSettings(ChannelSettings):
 
     enabled: bool = True
     """Whether workers put messages into inboxes."""
-    concurrency: int = Field(default=200, ge=1, le=2000)
+    concurrency: int = Field(default=400, ge=1, le=2000)
     """Concurrent messages per worker; those that come together share a commit."""
-    prefetch: int = Field(default=400, ge=1, le=5000)
+    prefetch: int = Field(default=800, ge=1, le=5000)
     """Unacknowledged messages per worker and priority; at least `CONCURRENCY`."""
     send_timeout: Duration = 15.0
     retry: Annotated[Delays, Field(min_length=1)] = SOON.delays
