@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from tests.support.attempts import attempt_of
+from tests.contract.channels.rig import request_for
 
 from tidings.channels.in_app import SPEC
 from tidings.channels.in_app.channel import InAppChannel, message_of
@@ -28,7 +28,7 @@ from tidings_events import InAppNotification
 
 def request(content: Content | None = None, **fields: object) -> SendRequest:
     written = {"channel": "in_app", "recipient": "user-4711", "title": "Hello", **fields}
-    return SendRequest(attempt_of(**written), content or Content(), 5.0)
+    return request_for(written, content or Content(), timeout=5.0)
 
 
 class FailingInbox:

@@ -85,6 +85,8 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "batch_size": ("500", 500),
         "idempotency_window": ("14d", 14 * 86_400.0),
         "requeue_after": ("1h", 3600.0),
+        "inbox_keep_read": ("7d", 7 * 86_400.0),
+        "inbox_keep_unread": ("0", 0.0),
         "rollup_retention": ("90d", 90 * 86_400.0),
         "retention": ("90d", 90 * 86_400.0),
         "retention_by_state": ('{"failed": "90d"}', {"failed": 90 * 86_400.0}),
