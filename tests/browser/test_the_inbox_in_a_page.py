@@ -256,6 +256,20 @@ async def test_no_message_is_read_as_html_or_leads_where_it_should_not(world: Wo
         assert await tab.page.title() in {"Shop"}
 
 
+@pytest.mark.parametrize("attribute", ["open", "inline"])
+async def test_it_can_be_open_from_the_beginning(world: World, attribute: str) -> None:
+    user = world.user()
+    await world.deliver(user, {"title": "Hello"})
+    async with world.at(user, attributes=f'token-url="/inbox-token" {attribute}') as tab:
+        await tab.until("shown.join() === 'Hello' && inbox.open")
+        assert await tab.panel.is_visible()
+        assert await tab.bell.is_visible() is (attribute == "open")
+        await tab.page.evaluate(
+            "document.querySelector('main').append(document.querySelector('tidings-inbox'))"
+        )
+        await tab.until("shown.join() === 'Hello' && inbox.open")
+
+
 async def test_a_page_can_take_over_a_click_and_hears_of_all_that_happens(world: World) -> None:
     user = world.user()
     await world.deliver(user, *MESSAGES)

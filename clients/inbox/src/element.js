@@ -64,6 +64,9 @@ export class TidingsInbox extends Base {
     document.addEventListener("visibilitychange", this.#plan);
     void this.#reword();
     queueMicrotask(() => this.#connect());
+    if (!this.hasAttribute("open")) return;
+    set(this, "open", null); // the panel is not shown yet
+    this.show();
   }
 
   disconnectedCallback() {

@@ -61,10 +61,11 @@ time,.until,.tail{font-size:12px;color:var(--muted)}
 .newer{color:var(--on-accent);background:var(--accent)}
 .action[aria-pressed="true"]{color:var(--muted);background:none}
 .tools{position:absolute;top:7px;inset-inline-end:12px;display:flex;padding:2px;border-radius:10px;background:var(--surface);border:1px solid var(--line);opacity:0}
+[aria-haspopup="menu"] svg{stroke-width:2.6}
 .tools .tool{width:28px;height:28px}
 .tools svg,.menu svg,.until svg{width:17px}
 .message:hover .tools,.message:focus-within .tools{opacity:1}
-@media (hover:none){.tools{opacity:1;inset-block:auto 8px;border:0;background:none}
+@media (hover:none){.tools{position:relative;inset:auto;align-self:start;margin:-7px -10px;opacity:1;border:0;background:none}
 .quick{display:none}}
 .menu{position-anchor:--menu;min-width:208px;padding:6px;border-radius:12px;color:inherit;background:var(--surface);border:1px solid var(--line)}
 .menu button{display:flex;align-items:center;gap:10px;width:100%;padding:7px 10px;border-radius:8px}
