@@ -1,6 +1,5 @@
 """A real Chromium, a website with the inbox component, and the API on an origin of its own."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,17 +12,15 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, async_p
 from tests.browser.site import Site
 from tests.conftest import fresh_database
 from tests.support.api_rig import ApiRig, serving
+from tests.support.chromium import QUIET, chromium
 from tests.support.inboxes import delivered
 from tests.support.user_tokens import VARIABLES, token_of
 
 from tidings.ledger.inbox.messages import InboxUser
 from tidings.settings import Settings
-from tidings_local.chromium import find_chromium
-from tidings_local.errors import NotInstalled
 
 PATIENCE = 15_000
 """Milliseconds."""
-QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
 
 
 class Tab:
@@ -135,12 +132,7 @@ def environment(postgresql_url: str, migrated_template: str) -> Iterator[None]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(environment: None) -> AsyncIterator[World]:
     """All of it. Where there is no Chromium its tests are skipped, and fail in CI."""
-    try:
-        program = str(find_chromium())
-    except NotInstalled as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    program = chromium()
     async with serving(Settings().check()) as api, async_playwright() as playwright:
         address = f"http://127.0.0.1:{api.api.port}"
         async with Site(address, token_of) as site:

@@ -10,9 +10,12 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, async_playwright, expect
+from tests.browser.conftest import World
+from tests.browser.test_the_examples import PAGE, bundled
 from tests.conftest import fresh_database
 from tests.support.api_rig import ApiRig, serving
 from tests.support.chromium import QUIET, chromium
+from tests.support.inbox_component import SOURCE
 from tests.support.inboxes import delivered
 from tests.support.user_tokens import VARIABLES, token_of
 
@@ -22,6 +25,12 @@ from tidings_local.sinks.web import LoopbackSite
 
 GUIDE: Final = (Path(__file__).parents[2] / "docs" / "inbox.md").read_text("utf-8")
 PATIENCE: Final = 15_000
+REACT: Final = """
+import { createRoot } from "react-dom/client";
+import { Inbox } from "./guide.jsx";
+const navigate = (path) => { document.title = path; };
+createRoot(document.getElementById("app")).render(<Inbox api="%(api)s" navigate={navigate} />);
+"""
 ORDER: Final[dict[str, Any]] = {
     "title": "Shipped",
     "action_url": "/orders/7",
@@ -194,3 +203,20 @@ async def check_drawing_one_s_own(shop: Shop) -> None:
         await rows.first.click()
         await expect(rows).to_have_text(["Shipped"])
         await expect(badge).to_have_text("1")
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_its_component_of_react_leaves_links_to_the_router(
+    world: World, tmp_path: Path
+) -> None:
+    source = str(SOURCE / "src" / "tidings-inbox.js")
+    component = block("jsx", "tidings-inbox").replace('"tidings-inbox"', f'"{source}"')
+    (tmp_path / "guide.jsx").write_text(component)
+    bundled(world, REACT, tmp_path, "guide-in-react.js")
+    user = world.user()
+    await world.deliver(user, {"title": "Shipped", "action_url": "/orders/7"})
+    async with world.at(user, html=PAGE.format(name="guide-in-react.js")) as tab:
+        await tab.bell.click()
+        await tab.titled("Shipped").locator(".title").click()
+        await tab.live(0)
+        assert await tab.page.title() == "/orders/7"

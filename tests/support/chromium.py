@@ -1,10 +1,12 @@
 """The browser of tests of pages."""
 
 import os
-import shutil
 from typing import Final
 
 import pytest
+
+from tidings_local.chromium import find_chromium
+from tidings_local.errors import NotInstalled
 
 QUIET: Final = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
 """Arguments: it runs as root, and speaks to nobody but the page."""
@@ -12,8 +14,9 @@ QUIET: Final = ("--no-sandbox", "--disable-background-networking", "--disable-co
 
 def chromium() -> str:
     """Its program. Where there is none the test is skipped, and fails in CI."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None and not os.environ.get("CI"):
-        pytest.skip("Chromium is not installed")
-    assert found is not None
-    return found
+    try:
+        return str(find_chromium())
+    except NotInstalled as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
