@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig, written
+from tests.support.inbox_rig import stored
 
+from tidings.channels.in_app.channel import InAppChannel
 from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Refused
@@ -231,3 +233,22 @@ def _own(row: dict[str, object]) -> UUID:
 
 def _id(row: dict[str, object]) -> UUID:
     return UUID(str(row["notification_id"]))
+
+
+async def test_a_message_for_an_inbox_goes_to_the_user_that_an_edit_names_and_to_no_other(
+    rig: DeadLetterRig,
+) -> None:
+    id = uuid4()
+    wrong, right = (
+        json.dumps({"id": str(id), "channel": "in_app", "recipient": user, "title": "Hello"})
+        for user in ("ada", "grace")
+    )
+    async with rig.archiving():
+        await rig.make_dead_letter(wrong.encode(), key="in_app.normal")
+        (row,) = await rig.dead_letters()
+    await _supersede(rig, _own(row), right.encode())
+    async with rig.ledger() as ledger, ledger.inbox_deliveries() as inbox:
+        async with rig.working(InAppChannel(inbox)):
+            await rig.replay(DeadLetterFilter(states=(DeadLetterState.OPEN,)), Plan(watch=10))
+        assert [message.id for message in await stored(ledger.database, "grace")] == [id]
+        assert await stored(ledger.database, "ada") == []
