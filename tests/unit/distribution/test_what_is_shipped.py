@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -36,15 +37,21 @@ def test_the_wheel_has_the_layers_of_the_product_and_nothing_else(wheel: ZipFile
     assert rooms == {"__init__", "py.typed", *re.findall(r"\w+", " ".join(layers))}
 
 
-def test_the_wheel_has_the_inbox_component_that_the_api_serves(wheel: ZipFile) -> None:
-    packed = {
-        name.removeprefix("tidings/api/client_files/"): wheel.read(name)
-        for name in wheel.namelist()
-        if name.startswith("tidings/api/client_files/")
-    }
-    component = ROOT / "clients/inbox"
+def test_wheel_and_sdist_have_the_inbox_component_that_the_api_serves(
+    wheel: ZipFile, tmp_path: Path
+) -> None:
+    component, place = ROOT / "clients/inbox", "tidings/api/client_files/"
     served = [component / "package.json", *(component / "served").iterdir()]
-    assert packed == {str(path.relative_to(component)): path.read_bytes() for path in served}
+    expected = {str(path.relative_to(component)): path.read_bytes() for path in served}
+    packed = {name: wheel.read(name) for name in wheel.namelist() if name.startswith(place)}
+    assert {name.removeprefix(place): body for name, body in packed.items()} == expected
+
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("tidings-*.tar.gz"))) as sdist:
+        files = {member.name for member in sdist.getmembers() if member.isreg()}
+        names = {name.partition(place)[2] for name in files if place in name}
+    assert names == {*expected}
 
 
 def test_the_wheel_knows_nothing_of_failpoints(wheel: ZipFile) -> None:
