@@ -64,10 +64,14 @@ class Deliveries:
     async def deliver(self, notifications: Sequence[Mapping[str, Any]]) -> None:
         """Publish until each is confirmed."""
         items = [
-            Item(UUID(it["id"]), "in_app", "in_app.normal", json.dumps(it).encode())
+            Item(UUID(it["id"]), _kind(it), "in_app.normal", json.dumps(it).encode())
             for it in notifications
         ]
         await self.made.load.publish(iter(items))
+
+
+def _kind(notification: Mapping[str, Any]) -> str:
+    return "in_app-brief" if "expires_at" in notification else "in_app"
 
 
 @dataclass

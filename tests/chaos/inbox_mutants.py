@@ -137,20 +137,6 @@ def expires_when_read() -> None:
 
 
 @mutant
-def forgets_while_sending() -> None:
-    """Forget a hint that comes while a frame is under way."""
-    from tidings.inbox.pump import Pump
-
-    usual = Pump.mark
-
-    def mark(self: Any, connection: Any) -> None:
-        if connection.sending is None:
-            usual(self, connection)
-
-    set_on(Pump, "mark", mark)
-
-
-@mutant
 def tenant_left_out() -> None:
     """Read the inbox of the user's id, in whatever tenant."""
     from tidings.ledger.inbox import reading
@@ -183,3 +169,13 @@ def wakes_without_revision() -> None:
     from tidings.ledger.inbox import changing
 
     replace_in(changing, "CHANGE", f"SET revision = {changing.REVISION}, ", "SET ")
+
+
+@mutant
+def redelivered_as_new() -> None:
+    """Take a message that is delivered again for a new one: it is unread."""
+    from tidings.ledger.inbox import delivering
+
+    known = "WHERE NOT EXISTS (SELECT FROM inbox_messages m WHERE m.tenant = i.tenant AND m.user_id = i.user_id AND m.id = i.id)"
+    replace_in(delivering, "DELIVER", known, "")
+    replace_in(delivering, "DELIVER", "DO NOTHING", "DO UPDATE SET read_at = NULL, seen_at = NULL")

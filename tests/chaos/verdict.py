@@ -20,7 +20,8 @@ USUAL_END: Final[Mapping[str, frozenset[str]]] = {
     "sms": frozenset({"sent", "unknown"}),
     "sms-lost": frozenset({"unknown"}),
     "sms-reject": frozenset({"failed", "unknown"}),
-    "in_app": frozenset({"sent", "expired"}),
+    "in_app": frozenset({"sent"}),
+    "in_app-brief": frozenset({"sent", "expired", "unknown"}),
 }
 """By kind, how a notification may end where a scenario doesn't say otherwise. What is given up after a worker
 died while sending it is `unknown`, whatever the provider says then."""

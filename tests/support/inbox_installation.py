@@ -52,7 +52,7 @@ SELECT EXISTS (SELECT FROM notifications WHERE finished_at IS NULL)
     OR EXISTS (SELECT FROM inbox_messages
                 WHERE deleted_at IS NULL AND least(snoozed_until, expires_at) < now() + interval '1 minute')
 """
-READY_WITHIN: Final = 60.0
+READY_WITHIN: Final = 120.0
 
 
 def shown(row: "asyncpg.Record") -> Message:

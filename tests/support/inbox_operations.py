@@ -190,6 +190,7 @@ class Operations:
             self.actionable.add(id)
         if draw.random() < 0.3:
             made["entity"] = {"type": "order", "id": str(number)}
+            made["data"] = {"order": number, "text": "ä\u2028 </script>", "parts": [1.5, None, {}]}
         if draw.random() < 0.3:
             made["body"] = "Lines\nof a body, with 100 % _wild_ cards and a quote '."
         if draw.random() < self.expiring:

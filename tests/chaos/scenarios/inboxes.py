@@ -84,7 +84,7 @@ async def inbox_servers_down(made: World) -> Expectations | None:
     "inbox-worker-killed",
     "a worker is killed while it delivers to inboxes, before and after the record of it",
     "inbox, C, D = 0",
-    mutant="delivered-under-new-ids",
+    mutant="redelivered-as-new",
 )
 async def inbox_worker_killed(made: World) -> Expectations | None:
     """What is in the inbox already is delivered again, and is there once."""

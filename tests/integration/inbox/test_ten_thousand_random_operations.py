@@ -2,7 +2,7 @@
 
 By hand, for longer, or with a protection taken out (tests/chaos/mutants.py):
 
-    TIDINGS_TEST_INBOX="operations=200000 seed=7 mutant=counted-by-deltas" pytest -s -n 0 --timeout 0 THIS_FILE
+    INBOX_TEST="operations=200000 seed=7 mutant=counted-by-deltas" pytest -s -n 0 --timeout 0 THIS_FILE
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from tests.support.inbox_operations import Operations
 
 log = structlog.get_logger(__name__)
 
-HOW: Final = dict(word.split("=") for word in os.environ.get("TIDINGS_TEST_INBOX", "").split())
+HOW: Final = dict(word.split("=") for word in os.environ.get("INBOX_TEST", "").split())
 COUNT: Final = int(HOW.get("operations", "10000"))
 SEED: Final = int(HOW.get("seed", random.SystemRandom().getrandbits(32)))
 PLAYERS: Final = 12
