@@ -28,7 +28,7 @@ LATER: Final = "2126-01-01T00:00:00Z"
 LOOKALIKES: Final = (
     *("zoë O'Hara", "ZOË O'HARA", "Zoe\u0308 O'Hara", "Zoe O'Hara", "Zoë O'Hara ", " Zoë O'Hara"),
     *("Zoë O''Hara", "Zoë O%", "%", "Zoë_O'Hara", "Zoë O'Hara' OR '1'='1", "*"),
-    *("Zoë O'Hara\\", "shop Zoë O'Hara", "Zoë O\u2019Hara"),
+    *("Zoë O'Hara\\", "florist Zoë O'Hara", "Zoë O\u2019Hara"),
 )
 STATE: Final = """
 SELECT m::text AS stored FROM inbox_messages m WHERE tenant = $1 AND user_id = $2
@@ -48,7 +48,7 @@ class Known:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def victim(api: ApiRig) -> Inbox:
     """Whose inbox is of interest."""
-    inbox = Inbox(api, InboxUser("shop", VICTIM))
+    inbox = Inbox(api, InboxUser("florist", VICTIM))
     await inbox.deliver(*({"title": SECRET, "actions": ACTIONS, "type": "zoe"} for _ in range(25)))
     return inbox
 
@@ -71,7 +71,7 @@ def requests(route: Route, known: Known) -> Iterator[dict[str, Any]]:
         yield {"params": {"since": known.revision - 1}}
         yield {"params": {"cursor": known.cursor}}
         yield {"params": {"type": "zoe", "text": SECRET}}
-        yield {"params": {"user_id": VICTIM, "tenant": "shop"}}
+        yield {"params": {"user_id": VICTIM, "tenant": "florist"}}
         return
     if route.path.endswith("/counts"):
         yield {"json": {"filters": [{"type": ["zoe"]}, {"text": SECRET}]}}
@@ -81,12 +81,12 @@ def requests(route: Route, known: Known) -> Iterator[dict[str, Any]]:
     yield {"json": {"ids": known.ids, **of_verb}}
     yield {"json": {"up_to": 2**60, **of_verb}}
     yield {"json": {"up_to": known.revision, "filter": {"type": ["zoe"]}, **of_verb}}
-    yield {"json": {"ids": known.ids, "user_id": VICTIM, "tenant": "shop", **of_verb}}
+    yield {"json": {"ids": known.ids, "user_id": VICTIM, "tenant": "florist", **of_verb}}
 
 
 @pytest.mark.parametrize(
     ("tenant", "user"),
-    [("shop", "somebody"), ("default", VICTIM), ("shop-2", VICTIM), *(("shop", each) for each in LOOKALIKES)],
+    [("florist", "somebody"), ("default", VICTIM), ("florist-2", VICTIM), *(("florist", each) for each in LOOKALIKES)],
 )  # fmt: skip
 async def test_no_route_shows_or_changes_anything_of_anothers_inbox(
     api: ApiRig, victim: Inbox, tenant: str, user: str
@@ -118,7 +118,7 @@ async def test_no_route_shows_or_changes_anything_of_anothers_inbox(
 
 async def test_a_stream_of_another_tells_nothing(api: ApiRig, victim: Inbox) -> None:
     known = await known_of(victim)
-    for tenant, user in (("shop", "streamer"), ("default", VICTIM)):
+    for tenant, user in (("florist", "streamer"), ("default", VICTIM)):
         headers = {"Authorization": f"Bearer {token_of(user, tenant)}"}
         async with api.session.get(f"{STREAM}?since=0", headers=headers) as reply:
             event = await asyncio.wait_for(reply.content.readuntil(b"\n\n"), 5)
@@ -129,7 +129,10 @@ async def test_a_stream_of_another_tells_nothing(api: ApiRig, victim: Inbox) -> 
 async def test_a_cursor_is_of_one_user_and_one_filter(api: ApiRig, victim: Inbox) -> None:
     cursor = (await known_of(victim)).cursor
     assert (await victim.get(cursor=cursor)).status == 200
-    others = [Inbox(api, InboxUser("default", VICTIM)), Inbox(api, InboxUser("shop", "zoë O'Hara"))]
+    others = [
+        Inbox(api, InboxUser("default", VICTIM)),
+        Inbox(api, InboxUser("florist", "zoë O'Hara")),
+    ]
     for inbox in others:
         answer = await inbox.get(cursor=cursor)
         assert (answer.status, answer.data["errors"][0]["parameter"]) == (422, "cursor")
@@ -143,10 +146,10 @@ async def test_a_cursor_is_of_one_user_and_one_filter(api: ApiRig, victim: Inbox
         {"aud": "another"},
         {"aud": None},
         {"secret": "another secret of thirty-two bytes"},
-        {"tenant": "Shop"},
+        {"tenant": "Florist"},
         {"tenant": "*"},
         {"tenant": None, "sub": ""},
-        {"tenant": ["shop"]},
+        {"tenant": ["florist"]},
         {"exp": 1_000_000_000},
         {"sub": f"{VICTIM}\n"},
         {"sub": f"{VICTIM}\0"},
@@ -156,7 +159,7 @@ async def test_a_cursor_is_of_one_user_and_one_filter(api: ApiRig, victim: Inbox
 async def test_a_token_that_proves_nothing_opens_no_inbox(
     api: ApiRig, victim: Inbox, claims: dict[str, Any]
 ) -> None:
-    token = token_of(**{"user": VICTIM, "tenant": "shop", **claims})
+    token = token_of(**{"user": VICTIM, "tenant": "florist", **claims})
     for route in OWN:
         answer = await api.ask(route.method, route.path.replace("{id}", str(uuid4())), token)
         assert (route.path, answer.status) == (route.path, 401)
@@ -164,7 +167,7 @@ async def test_a_token_that_proves_nothing_opens_no_inbox(
 
 
 async def test_a_token_that_nobody_signed_opens_no_inbox(api: ApiRig) -> None:
-    signed = token_of(VICTIM, "shop")
+    signed = token_of(VICTIM, "florist")
     claims = jwt.decode(signed, options={"verify_signature": False})
     unsigned = jwt.encode(claims, "", "none")
     _, body, signature = signed.split(".")
@@ -175,7 +178,7 @@ async def test_a_token_that_nobody_signed_opens_no_inbox(api: ApiRig) -> None:
 
 @pytest.mark.parametrize("text", ["%", "_", "\\", "100%_", "'", '"; DROP TABLE inbox_messages; --'])
 async def test_what_is_searched_for_is_taken_as_it_is_written(api: ApiRig, text: str) -> None:
-    inbox = Inbox(api, InboxUser("shop", f"searcher {uuid4().hex}"))
+    inbox = Inbox(api, InboxUser("florist", f"searcher {uuid4().hex}"))
     _, with_text, in_body = await inbox.deliver(
         {"title": "Plain"}, {"title": f"An {text} in it"}, {"body": f"{text.upper()}…"}
     )
