@@ -15,7 +15,8 @@ from tests.support.ledger_rig import settings_of
 from tidings.delivery.errors import CommitUnknown, ConfigurationError, LedgerUnavailable
 from tidings.delivery.inbox import InboxChange, InboxMessage
 from tidings.ledger.database import PostgresDatabase
-from tidings.ledger.inbox.delivering import InboxDeliveries
+from tidings.ledger.inbox.delivering import DELIVER, InboxDeliveries, _values
+from tidings.ledger.packing import packed
 
 
 @pytest.fixture
@@ -309,3 +310,27 @@ async def test_data_arrives_as_it_was_written(
     await deliver(inbox, message_of(data=json.dumps(data)), message_of(), message_of(data="{}"))
 
     assert [found.data for found in await stored(database)] == [data, None, {}]
+
+
+async def test_a_delivery_to_a_full_inbox_looks_at_no_more_than_its_own_message(
+    inbox: InboxDeliveries, database: PostgresDatabase
+) -> None:
+    """Without statistics too, as after a restore."""
+    async with database.connection() as connection:
+        await connection.execute("ALTER TABLE inbox_messages SET (autovacuum_enabled = false)")
+    await deliver(inbox, message_of(), *(message_of() for _ in range(5)))
+    async with database.connection() as connection:
+        await connection.execute("UPDATE inbox_users SET revision = 100000")
+        await connection.execute(
+            "INSERT INTO inbox_messages (tenant, user_id, id, position, revision, category, type, severity)"
+            " SELECT 'default', 'ada', gen_random_uuid(), n, n, 'c', 'm', 'info' FROM generate_series(100, 20000) n"
+        )
+    columns = packed([list(column) for column in zip(_values(message_of()), strict=True)])
+    async with database.connection() as connection:
+        plan = "\n".join(
+            row[0]
+            for row in await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF) {DELIVER}", *columns)
+        )
+
+    assert "Rows Removed" not in plan
+    assert "inbox_messages_pkey" in plan

@@ -49,7 +49,9 @@ WITH incoming AS (
     SELECT *, count(*) OVER (PARTITION BY tenant, user_id) AS several,
            row_number() OVER (PARTITION BY tenant, user_id ORDER BY place) AS number
       FROM incoming i
-     WHERE NOT EXISTS (SELECT FROM inbox_messages m WHERE m.tenant = i.tenant AND m.user_id = i.user_id AND m.id = i.id)
+     WHERE (SELECT (m.tenant, m.user_id, m.id) = (i.tenant, i.user_id, i.id) FROM inbox_messages m
+             WHERE (m.tenant, m.user_id, m.id) >= (i.tenant, i.user_id, i.id)
+             ORDER BY m.tenant, m.user_id, m.id LIMIT 1) IS NOT TRUE
 ), users AS (
     INSERT INTO inbox_users AS u (tenant, user_id, revision)
     SELECT tenant, user_id, several FROM fresh WHERE number = 1 ORDER BY tenant, user_id
@@ -64,7 +66,8 @@ WITH incoming AS (
 SELECT tenant, user_id, max(revision) AS revision FROM stored GROUP BY tenant, user_id
 """
 """Users are locked in their order, so no two batches wait for each other. A message that another batch has stored since this
-statement began leaves a gap among the revisions, and nothing else."""
+statement began leaves a gap among the revisions, and nothing else. What is stored already is looked up in the order of the
+primary key: asked for by equality alone, PostgreSQL without statistics reads all messages of the user in place of one."""
 CHECK: Final = """
 SELECT has_table_privilege('inbox_users', 'INSERT') AND has_table_privilege('inbox_users', 'UPDATE')
    AND has_table_privilege('inbox_messages', 'INSERT') AND has_table_privilege('inbox_messages', 'UPDATE')
