@@ -253,8 +253,7 @@ export class List {
     const at = this.#focused();
     if (at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
     const last = this.#items.length - 1;
-    const page = Math.max(1, Math.floor(this.scroller.clientHeight / GUESS) - 1);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: last, PageDown: at + page, PageUp: at - page }[event.key];
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     this.#focus(Math.max(0, Math.min(last, to)));

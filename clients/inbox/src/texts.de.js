@@ -26,7 +26,7 @@ export default {
   emptyArchived: "Nichts archiviert",
   emptyHint: "Neue Benachrichtigungen erscheinen hier.",
   loading: "Wird geladen …",
-  offline: "Sie sind offline. Das wurde zuvor geladen.",
+  offline: "Sie sind offline.",
   error: "Die Benachrichtigungen konnten nicht geladen werden.",
   retry: "Erneut versuchen",
   ended: "Ihre Sitzung ist beendet. Melden Sie sich neu an.",

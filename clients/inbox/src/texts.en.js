@@ -26,7 +26,7 @@ export default {
   emptyArchived: "Nothing archived",
   emptyHint: "New notifications appear here.",
   loading: "Loading …",
-  offline: "You’re offline. This is what was loaded before.",
+  offline: "You’re offline.",
   error: "The notifications could not be loaded.",
   retry: "Try again",
   ended: "Your session has ended. Sign in again.",

@@ -26,7 +26,7 @@ export default {
   emptyArchived: "No hay nada archivado",
   emptyHint: "Las notificaciones nuevas aparecen aquí.",
   loading: "Cargando…",
-  offline: "Sin conexión. Esto es lo que se había cargado.",
+  offline: "Sin conexión.",
   error: "No se pudieron cargar las notificaciones.",
   retry: "Reintentar",
   ended: "Tu sesión ha terminado. Vuelve a iniciarla.",

@@ -26,7 +26,7 @@ export default {
   emptyArchived: "Aucune notification archivée",
   emptyHint: "Les nouvelles notifications apparaissent ici.",
   loading: "Chargement…",
-  offline: "Vous êtes hors ligne. Voici ce qui avait été chargé.",
+  offline: "Vous êtes hors ligne.",
   error: "Les notifications n’ont pas pu être chargées.",
   retry: "Réessayer",
   ended: "Votre session est terminée. Reconnectez-vous.",
