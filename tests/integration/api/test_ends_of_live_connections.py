@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket as sockets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from urllib.parse import quote
 from uuid import uuid4
@@ -17,6 +17,7 @@ from tests.support.live_clients import LiveClient, following, socket, streaming
 from tests.support.user_tokens import token_of
 from tests.support.worker_rig import eventually
 
+from tidings.api.live.protocols import SocketProtocol
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.inbox.opening import Live
 from tidings.ledger import migrate
@@ -101,8 +102,8 @@ async def test_revoking_a_users_tokens_ends_their_connections_in_every_process(
 
 
 @asynccontextmanager
-async def deaf(port: int, user: str) -> AsyncIterator[None]:
-    """A client that starts, and then reads nothing more."""
+async def deaf(port: int, user: str) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+    """A client that starts, and then reads nothing more; what it is given, it sends."""
     with sockets.socket() as client:
         client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
         client.setblocking(False)
@@ -117,7 +118,7 @@ async def deaf(port: int, user: str) -> AsyncIterator[None]:
         start = json.dumps({"type": "start", "token": token_of(user)}).encode()
         length = len(start).to_bytes(2, "big")
         await loop.sock_sendall(client, b"\x81\xfe" + length + bytes(4) + start)
-        yield
+        yield lambda sent: loop.sock_sendall(client, sent)
 
 
 async def test_a_client_that_does_not_read_is_dropped_and_nothing_is_queued_for_it(
@@ -144,6 +145,26 @@ async def test_a_client_that_does_not_read_is_dropped_and_nothing_is_queued_for_
     assert len(waiting) > 3
 
 
+async def test_answers_to_pings_are_not_queued_for_a_client_that_does_not_read(
+    api: ApiRig,
+) -> None:
+    waiting, ping = [], b"\x89\xfd" + bytes(4 + 125)
+    async with deaf(api.api.port, somebody()) as send, asyncio.timeout(20):
+        for _ in range(60):
+            await send(ping * 1_000)
+            waiting.append(max(buffered(api)))
+    assert 0 < max(waiting) < 500_000  # of nearly 8 MB
+
+
+async def test_parts_of_a_message_without_content_are_not_kept(api: ApiRig) -> None:
+    start, nothing, part = b"\x01\x81", b"\x00\x80" + bytes(4), b"\x00\x81"
+    async with deaf(api.api.port, somebody()) as send, asyncio.timeout(20):
+        await send(start + bytes(4) + b"a" + nothing * 20_000 + part + bytes(4) + b"b")
+        (connection,) = sockets_of(api)
+        await eventually(lambda: connection.frames[-1:] == [b"b"])
+        assert len(connection.frames) == 2
+
+
 async def test_an_unread_stream_is_cut(api: ApiRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.inbox.pump.SLOWEST", 0.3)
     monkeypatch.setattr("tidings.api.live.stream.FAREWELL", 0.3)
@@ -168,10 +189,16 @@ def live(api: ApiRig) -> Live:
     return api.api.live
 
 
-def buffered(api: ApiRig) -> list[int]:
-    """Bytes that wait in the process for each connection."""
+def sockets_of(api: ApiRig) -> list[SocketProtocol]:
+    """The WebSockets of the process."""
     assert api.api._server is not None
-    return [it.transport.get_write_buffer_size() for it in api.api._server.server_state.connections]
+    open_ = api.api._server.server_state.connections
+    return [it for it in open_ if isinstance(it, SocketProtocol)]
+
+
+def buffered(api: ApiRig) -> list[int]:
+    """Bytes that wait in the process for each WebSocket."""
+    return [it.transport.get_write_buffer_size() for it in sockets_of(api)]
 
 
 async def test_without_postgresql_connections_stay_and_catch_up_and_new_ones_wait(
