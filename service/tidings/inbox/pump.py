@@ -96,6 +96,11 @@ class Pump:
                 self._missed(batch, error)
                 await asyncio.sleep(backoff.next())
                 continue
+            except (
+                Exception
+            ):  # a fault of ours, after which nobody may be left without frame or close
+                self._put_back(batch)
+                raise
             backoff.reset()
             self._answered = True
             for connection, state in zip(batch, states, strict=True):
@@ -118,10 +123,13 @@ class Pump:
         return batch
 
     def _missed(self, batch: Sequence[LiveConnection], error: TidingsError) -> None:
-        """Whoever is connected stays so, and is read for later; whoever has only come is sent away."""
         if self._answered:
             log.warning("inboxes could not be read", error=str(error))
         self._answered = False
+        self._put_back(batch)
+
+    def _put_back(self, batch: Sequence[LiveConnection]) -> None:
+        """Whoever is connected stays so, and is read for later; whoever has only come is sent away."""
         for connection in batch:
             if connection.greeted:
                 self.mark(connection)

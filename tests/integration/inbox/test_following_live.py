@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from tidings.broker.inbox_hints import InboxHintPublisher
 from tidings.delivery.inbox import InboxChange
 from tidings.inbox import hub
 from tidings.inbox.hub import Hub
+from tidings.ledger.inbox.following import Following, InboxState, Known
 from tidings.ledger.inbox.marking import Mark, MarkVerb
 from tidings.ledger.inbox.messages import InboxUser
 from tidings.settings import Settings
@@ -162,6 +163,26 @@ async def test_lost_hints_cost_no_more_than_the_time_until_the_next_look(
         await changed(api)
         monkeypatch.setattr(hub, "LOOK", 0.5)
         assert (await client.next())["revision"] == 1
+
+
+async def test_after_an_unexpected_error_nobody_is_left_without_a_frame_or_a_close(
+    api: ApiRig, hints: InboxHintPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, errors = Following.read, [RuntimeError("as if it had a fault") for _ in range(2)]
+
+    async def fail_twice(self: Following, readers: Sequence[Known]) -> Sequence[InboxState]:
+        if errors:
+            raise errors.pop()
+        return await read(self, readers)
+
+    async with following(api.api.port, "ada") as client:
+        await client.next()
+        monkeypatch.setattr(Following, "read", fail_twice)
+        async with following(api.api.port, "bob") as newcomer:
+            assert await newcomer.closed() == 1013
+        hints.announce([await changed(api)])
+        assert (await client.next())["revision"] == 1
+    assert not errors
 
 
 async def test_without_rabbitmq_changes_come_within_a_second_or_so(
