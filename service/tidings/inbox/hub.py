@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Self
@@ -70,6 +70,8 @@ class Hub:
         self._connections: set[LiveConnection] = set()
         self._by_user: dict[InboxUser, set[LiveConnection]] = {}
         self._starting = 0
+        self._silent: dict[asyncio.Timeout, None] = {}
+        """The patience with those that have not said whose they are, longest first."""
         self._stopping = False
         self._look_now = asyncio.Event()
         self._tasks: list[BackgroundTask] = []
@@ -101,12 +103,38 @@ class Hub:
         if self._stopping:
             raise LiveRefusal(CloseCode.RESTARTING)
         if len(self._connections) + self._starting >= self._limits.connections:
-            raise LiveRefusal(CloseCode.TRY_LATER)
+            self._make_room()
         self._starting += 1
         try:
             yield
         finally:
             self._starting -= 1
+
+    @asynccontextmanager
+    async def patience(self, seconds: float) -> AsyncIterator[None]:
+        """Wait until it is said whose a connection is; less long if the room is needed.
+
+        Raises:
+            LiveRefusal: It was not said in time.
+        """
+        try:
+            async with asyncio.timeout(seconds) as patience:
+                self._silent[patience] = None
+                try:
+                    yield
+                finally:
+                    self._silent.pop(patience, None)
+        except TimeoutError:
+            raise LiveRefusal(CloseCode.NOT_STARTED) from None
+
+    def _make_room(self) -> None:
+        """In place of the one that has been silent for longest: nobody is kept out by those who only connect."""
+        if not self._silent:
+            raise LiveRefusal(CloseCode.TRY_LATER)
+        longest = next(iter(self._silent))
+        del self._silent[longest]
+        if not longest.expired():
+            longest.reschedule(asyncio.get_running_loop().time())
 
     def join(self, access: Access, outlet: Outlet, since: int | None) -> LiveConnection:
         """Follow an inbox from now on.

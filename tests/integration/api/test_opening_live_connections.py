@@ -10,6 +10,7 @@ from tests.support.api_rig import ApiRig, serving
 from tests.support.inboxes import delivered
 from tests.support.live_clients import LiveClient, following, socket, streaming
 from tests.support.user_tokens import token_of
+from tests.support.worker_rig import eventually
 from websockets.exceptions import InvalidStatus
 
 from tidings.ledger.inbox.messages import InboxUser
@@ -207,6 +208,26 @@ async def test_a_user_has_no_more_connections_than_allowed(
             assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
         await first.connection.close()
         assert (await (await opened("ada")).next())["type"] == "reset"
+
+
+async def test_whoever_says_nothing_makes_room_for_those_who_do(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("TIDINGS_API_LIVE_CONNECTIONS", "3")
+    async with serving(Settings()) as api, AsyncExitStack() as stack:
+        assert api.api.live is not None
+        hub, silent = api.api.live.hub, list[LiveClient]()
+        for _ in range(3):
+            silent.append(await stack.enter_async_context(socket(api.api.port)))
+            await eventually(lambda: len(hub._silent) == len(silent))
+        ada = await stack.enter_async_context(following(api.api.port, "ada"))
+        assert (await ada.next())["type"] == "reset"
+        assert await silent[0].closed() == 4408
+        async with streaming(api.session, token_of("bob")) as bob:
+            assert (await bob.next())["event"] == "reset"
+            assert await silent[1].closed() == 4408
+            await silent[2].send(type="start", token=token_of("cleo"))
+            assert (await silent[2].next())["type"] == "reset"
 
 
 async def test_whoever_connects_all_the_time_uses_up_their_quota(

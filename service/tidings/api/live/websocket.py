@@ -102,11 +102,8 @@ class InboxSockets:
         with self._hub.starting():
             started = await self._admission.of_handshake(scope)
             if started is None:
-                try:
-                    async with asyncio.timeout(START_WITHIN):
-                        text = await _text_of(receive)
-                except TimeoutError:
-                    raise LiveRefusal(CloseCode.NOT_STARTED) from None
+                async with self._hub.patience(START_WITHIN):
+                    text = await _text_of(receive)
                 started = await self._admission.of_frame(text)
         return self._hub.join(started.access, outlet, started.since)
 
