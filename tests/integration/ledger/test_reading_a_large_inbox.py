@@ -7,6 +7,7 @@ from tests.support.ledger_rig import LedgerRig, settings_of
 
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.inbox.filters import MessageFilter
+from tidings.ledger.inbox.following import READ
 from tidings.ledger.inbox.messages import InboxUser
 from tidings.ledger.inbox.reading import CHANGES, COUNTED, LOOKED_AT, PAGE, TALLY, InboxReading
 
@@ -64,6 +65,16 @@ async def test_a_page_reads_what_it_shows_in_order_from_an_index(
 async def test_changes_are_read_in_order_from_an_index(rig: LedgerRig) -> None:
     changes = await plan(rig, CHANGES, USER.tenant, USER.user_id, MANY - 100, 101)
     assert "Index Scan using inbox_messages_changes" in changes
+
+
+async def test_followed_changes_are_read_in_order_from_an_index_and_no_more_than_are_told(
+    rig: LedgerRig,
+) -> None:
+    users = [USER.tenant] * 2, [USER.user_id] * 2
+    followed = await plan(rig, READ, *users, [MANY - 1, 0])
+    assert "Sort Key: inbox_messages" not in followed
+    (window,) = (line for line in followed.splitlines() if "WindowAgg" in line)
+    assert "rows=101 loops=2" in window  # on average, of 1 and of one more than are told
 
 
 @pytest.mark.parametrize("statement", [COUNTED, TALLY])

@@ -13,7 +13,9 @@ from tidings.ledger.database import Database
 from tidings.ledger.inbox.messages import COLUMNS, UNREAD, UNSEEN, InboxUser, StoredMessage
 
 MOST: Final = 200
-"""Changes of one inbox that are told one by one: whoever misses more reads all anew."""
+"""Changes of one inbox that are told one by one: whoever misses more reads all anew…"""
+MOST_BYTES: Final = 256 * 1024
+"""… and so does whoever misses more bytes: of hundreds of inboxes in one statement, they are in memory at once."""
 
 READ: Final = f"""
 SELECT known.place, statement_timestamp() AS looked_at, coalesce(head.revision, 0) AS head, coalesce(head.floor, 0) AS floor,
@@ -25,12 +27,15 @@ SELECT known.place, statement_timestamp() AS looked_at, coalesce(head.revision, 
          FROM inbox_messages
         WHERE tenant = known.tenant AND user_id = known.user_id AND {UNREAD}) AS counts
   LEFT JOIN LATERAL (
-       SELECT {COLUMNS}
-         FROM inbox_messages
-        WHERE tenant = known.tenant AND user_id = known.user_id AND revision > known.since
-          AND known.since BETWEEN head.floor AND head.revision - 1
-        ORDER BY revision
-        LIMIT {MOST + 1}) AS changed ON true
+       SELECT {COLUMNS}, size
+         FROM (SELECT {COLUMNS}, octet_length(concat(title, body, data, actions)) AS bytes,
+                      sum(octet_length(concat(title, body, data, actions))) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS size
+                 FROM inbox_messages
+                WHERE tenant = known.tenant AND user_id = known.user_id AND revision > known.since
+                  AND known.since BETWEEN head.floor AND head.revision - 1
+                ORDER BY revision
+                LIMIT {MOST + 1}) AS oldest
+        WHERE size - bytes <= {MOST_BYTES}) AS changed ON true
  ORDER BY known.place, changed.revision
 """
 MOVED: Final = """
@@ -102,6 +107,6 @@ def _state(since: int | None, rows: Sequence[Record]) -> InboxState:
     first = rows[0]
     known = since is not None and first["floor"] <= since <= first["head"]
     changes: list[StoredMessage] | None = None
-    if known and len(rows) <= MOST:
+    if known and len(rows) <= MOST and (rows[-1]["size"] or 0) <= MOST_BYTES:
         changes = [StoredMessage.read(dict(row)) for row in rows if row["id"] is not None]
     return InboxState(first["head"], first["unread"], first["unseen"], changes, first["looked_at"])

@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from tidings.inbox.connection import Frame
-from tidings.ledger.inbox.following import InboxState
+from tidings.ledger.inbox.following import MOST_BYTES, InboxState
 from tidings.operations.inbox.views import MessageView
 from tidings.operations.json_views import as_bytes
 
-LARGEST: Final = 256 * 1024
+LARGEST: Final = MOST_BYTES
 """Bytes of a frame, of which one may wait for each client; what is more is read page by page."""
 
 
