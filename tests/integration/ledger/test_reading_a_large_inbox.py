@@ -77,6 +77,12 @@ async def test_followed_changes_are_read_in_order_from_an_index_and_no_more_than
     assert "rows=101 loops=2" in window  # on average, of 1 and of one more than are told
 
 
+async def test_the_counts_of_followed_inboxes_are_read_from_an_index_alone(rig: LedgerRig) -> None:
+    followed = await plan(rig, READ, [USER.tenant], [USER.user_id], [MANY - 1])
+    assert "Index Only Scan using inbox_messages_unread" in followed
+    assert "Heap Fetches: 0" in followed
+
+
 @pytest.mark.parametrize("statement", [COUNTED, TALLY])
 async def test_counts_are_read_from_an_index_alone(rig: LedgerRig, statement: str) -> None:
     counted = await plan(rig, statement, USER.tenant, USER.user_id)

@@ -15,8 +15,9 @@ STORED: Final = "deleted_at IS NULL"
 FEED: Final = f"archived_at IS NULL AND snoozed_until IS NULL AND {STORED}"
 """Shown to the user, as long as they ask for nothing else."""
 UNREAD: Final = f"{FEED} AND read_at IS NULL"
-UNSEEN: Final = f"{UNREAD} AND seen_at IS NULL"
-"""Reading a message counts as seeing it."""
+UNSEEN: Final = "seen_at IS NULL"
+"""Of those that are unread: reading a message counts as seeing it. No more than this, or a count of both reads the table
+besides the index."""
 ARCHIVED: Final = f"archived_at IS NOT NULL AND {STORED}"
 SNOOZED: Final = f"snoozed_until IS NOT NULL AND archived_at IS NULL AND {STORED}"
 

@@ -10,7 +10,7 @@ import asyncpg
 
 from tidings.ledger.database import Database
 from tidings.ledger.inbox.filters import OF_USER, MessageFilter
-from tidings.ledger.inbox.messages import COLUMNS, UNREAD, InboxUser, StoredMessage
+from tidings.ledger.inbox.messages import COLUMNS, UNREAD, UNSEEN, InboxUser, StoredMessage
 
 NEWEST: Final = 2**63 - 1
 """Before this position is every message."""
@@ -18,7 +18,7 @@ LOOKED_AT: Final = 5_000
 """Messages that are looked at for a page of those that match a filter which no index has."""
 
 COUNTED: Final = f"""
-SELECT count(*) AS unread, count(*) FILTER (WHERE seen_at IS NULL) AS unseen FROM inbox_messages
+SELECT count(*) AS unread, count(*) FILTER (WHERE {UNSEEN}) AS unseen FROM inbox_messages
  WHERE {OF_USER} AND {UNREAD}
 """
 _STANDING: Final = f"""
@@ -57,7 +57,7 @@ TALLY: Final = f"""
 SELECT coalesce(u.revision, 0) AS head, counted.*
   FROM (SELECT) AS nothing LEFT JOIN inbox_users AS u ON u.tenant = $1 AND u.user_id = $2
   LEFT JOIN LATERAL (
-    SELECT type, category, count(*) AS unread, count(*) FILTER (WHERE seen_at IS NULL) AS unseen FROM inbox_messages
+    SELECT type, category, count(*) AS unread, count(*) FILTER (WHERE {UNSEEN}) AS unseen FROM inbox_messages
      WHERE {OF_USER} AND {UNREAD} GROUP BY type, category
   ) AS counted ON true
 """
