@@ -20,20 +20,25 @@ SELECT FROM inbox_users
 """In their order, as everybody who takes several: nobody waits for the other."""
 CHANGE: Final = f"""
 WITH chosen AS MATERIALIZED (
-    SELECT tenant, user_id, id, count(*) OVER (PARTITION BY tenant, user_id) AS several,
+    SELECT tenant, user_id, place, count(*) OVER (PARTITION BY tenant, user_id) AS several,
            row_number() OVER (PARTITION BY tenant, user_id ORDER BY position, id) AS step
-      FROM unnest($1::text[], $2::text[], $3::uuid[]) AS c (tenant, user_id, id)
-      JOIN inbox_messages USING (tenant, user_id, id) WHERE {{condition}}
+      FROM unnest($1::text[], $2::text[], $3::uuid[]) AS c (of_tenant, of_user, wanted)
+      JOIN LATERAL (SELECT *, ctid AS place FROM inbox_messages
+                     WHERE (tenant, user_id, id) >= (of_tenant, of_user, wanted) ORDER BY tenant, user_id, id LIMIT 1) AS m
+        ON (tenant, user_id, id) = (of_tenant, of_user, wanted)
+     WHERE {{condition}}
 ), raised AS MATERIALIZED (
     UPDATE inbox_users u SET revision = u.revision + c.several FROM chosen c
      WHERE c.step = 1 AND u.tenant = c.tenant AND u.user_id = c.user_id
     RETURNING u.tenant, u.user_id, u.revision
 ), changed AS (
     UPDATE inbox_messages m SET revision = {REVISION}, {{assignments}} FROM chosen JOIN raised USING (tenant, user_id)
-     WHERE m.tenant = chosen.tenant AND m.user_id = chosen.user_id AND m.id = chosen.id
+     WHERE m.ctid = chosen.place
 )
 SELECT tenant, user_id, revision FROM raised
 """
+"""Under the locks of the users' rows nobody else changes these rows, so they stay in their places. They are looked up in the order
+of the primary key: asked for by equality alone, PostgreSQL without statistics reads all messages of the user in place of one."""
 
 
 async def change(
