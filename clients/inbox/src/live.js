@@ -20,7 +20,7 @@ const SHORTEST_REFRESH = 30_000;
 /** @type {Record<number, Reason>} */
 const FINAL = { 4400: "protocol", 4401: "token", 4403: "revoked" };
 /** @type {Record<number, Reason>} */
-const REASONS = { 4410: "token", 4429: "too_many_connections", 1012: "unavailable", 1013: "unavailable" };
+const REASONS = { 4401: "token", 4403: "token", 4410: "token", 4429: "too_many_connections", 1012: "unavailable", 1013: "unavailable" };
 
 /**
  * Milliseconds to wait before a connection is tried again: any of a span that doubles, so that those whom a server has
@@ -92,9 +92,9 @@ export class Live {
       if (this.#stopped) return;
       const { code, heard } = end;
       if (heard && Date.now() - began > STABLE) failures = refused = 0;
-      if (code === 4401 || code === 4403 || code === 4410) useless = token;
+      if (REASONS[code] === "token") useless = token;
       if (code in FINAL && (code === 4400 || refused++)) return this.status("closed", FINAL[code]);
-      reason = REASONS[code] ?? (code in FINAL ? "token" : "network");
+      reason = REASONS[code] ?? "network";
       if (useless && failures === 0) {
         failures = 1;
         reason = null;
