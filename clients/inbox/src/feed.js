@@ -86,12 +86,14 @@ export class Feed {
     this.more();
   }
 
+  /** @returns {Promise<void>} */
   async #load() {
     this.#error = null;
     this.#client.changed();
+    let store = this.#store;
     try {
       for (;;) {
-        const store = this.#store;
+        store = this.#store;
         const cursor = this.#next;
         const page = await this.#client.requests.send(this.#query(cursor));
         if (store !== this.#store || cursor !== this.#next) continue;
@@ -103,6 +105,7 @@ export class Feed {
         break;
       }
     } catch (error) {
+      if (store !== this.#store) return this.#load(); // of the former user
       this.#error = this.#client.failed(error);
     }
     this.#client.changed();

@@ -2,6 +2,8 @@
 
 /** @import { TokenFunction } from "../index.js" */
 
+const PATIENCE = 20_000;
+
 /** What the API refused, or why it could not be asked. */
 export class InboxError extends Error {
   /**
@@ -31,7 +33,7 @@ export class InboxError extends Error {
 export function claimsOf(token) {
   try {
     const part = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (c) => c.charCodeAt(0))));
+    return JSON.parse(atob(part)); // bytes as letters: claims are compared, not shown
   } catch {
     return {};
   }
@@ -76,12 +78,17 @@ export class Tokens {
   /** @param {boolean} refresh */
   async #ask(refresh) {
     let token;
+    let timer;
     try {
-      token = await this.#give({ refresh });
+      const late = new Promise((_, reject) => (timer = setTimeout(reject, PATIENCE, "timeout")));
+      token = await Promise.race([this.#give({ refresh }), late]);
     } catch (error) {
-      throw new InboxError(0, "token", `no token: ${error}`);
+      throw new InboxError(0, "token", String(error));
+    } finally {
+      clearTimeout(timer);
     }
-    if (typeof token !== "string" || !token) throw new InboxError(401, "token", "no token");
+    if (!token) throw new InboxError(401, "token", "no token");
+    if (/[^\w.-]/.test(token)) throw new InboxError(0, "token", "no token"); // an error page, e.g.
     this.#last = token;
     const user = userOf(token);
     if (this.user !== user) {
@@ -110,14 +117,21 @@ export class Requests {
    * @returns {Promise<any>}
    */
   async send(path, body) {
-    let token = await this.tokens.get();
+    let { user } = this.tokens; // whose inbox it is about
+    const same = () => {
+      if (user && user !== this.tokens.user) throw new InboxError(0, "network", "other user");
+    };
+    const token = await this.tokens.get();
+    same();
+    user = this.tokens.user;
     let reply = await this.#once(path, body, token);
     if (reply.status === 401) {
       const next = await this.tokens.get(token);
-      if (next !== token) reply = await this.#once(path, body, (token = next));
+      same();
+      if (next !== token) reply = await this.#once(path, body, next);
     }
     const data = reply.ok && (await reply.json());
-    if (userOf(token) !== this.tokens.user) throw new InboxError(0, "network", "other user");
+    same();
     if (data) return data;
     const problem = await reply.json().catch(() => ({}));
     const code = String(problem.type ?? reply.status).split(":").pop() ?? "";
@@ -144,7 +158,7 @@ export class Requests {
         credentials: "omit",
         cache: "no-store",
         keepalive: !!body, // a mark is made even if the page goes away
-        signal: AbortSignal.timeout(20_000),
+        signal: AbortSignal.timeout(PATIENCE),
       });
     } catch (error) {
       throw new InboxError(0, "network", String(error));

@@ -13,11 +13,13 @@ export class Sharing {
    * @param {(word: any) => void} heard Called with what another tab has said.
    */
   constructor(name, lead, heard) {
-    if (!name || typeof BroadcastChannel === "undefined" || !globalThis.navigator?.locks) {
+    try {
+      if (name && globalThis.navigator?.locks) this.#channel = new BroadcastChannel(name);
+    } catch {} // the browser keeps the page from other tabs
+    if (!this.#channel) {
       this.#end = lead();
       return;
     }
-    this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = (event) => heard(event.data);
     this.#request(name, lead, {});
     this.take = () => this.#request(name, lead, { steal: true });
@@ -39,10 +41,12 @@ export class Sharing {
         this.#end = () => (stop(), done(null));
       });
     const options = how.steal ? how : { signal: this.#abort.signal };
-    navigator.locks.request(name, options, leading).catch(() => {
+    navigator.locks.request(name, options, leading).catch((error) => {
       this.#end(); // stolen: it follows from now on, and leads again when it is its turn
       this.#end = () => {};
-      if (!this.#abort.signal.aborted) this.#request(name, lead, {});
+      if (this.#abort.signal.aborted) return;
+      if (error.name === "AbortError") this.#request(name, lead, {});
+      else this.#end = lead(); // locks are denied, e.g. in a sandboxed frame
     });
   }
 

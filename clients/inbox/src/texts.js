@@ -56,8 +56,8 @@ export class Wording {
    * @param {string} time
    */
   when(time, now = Date.now()) {
-    const seconds = (new Date(time).getTime() - now) / 1000;
-    const size = Math.abs(seconds);
+    const seconds = Math.min(0, (new Date(time).getTime() - now) / 1000); // clocks differ
+    const size = -seconds;
     if (size < 45) return this.ago.format(0, "second");
     if (size < 3570) return this.ago.format(Math.round(seconds / 60), "minute");
     if (size < 86_000) return this.ago.format(Math.round(seconds / 3600), "hour");

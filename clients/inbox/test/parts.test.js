@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 
 import { linkOf } from "../src/dom.js";
 import { pauseBefore } from "../src/live.js";
-import { claimsOf, Tokens, userOf } from "../src/requests.js";
+import { claimsOf, Requests, Tokens, userOf } from "../src/requests.js";
+import { Sharing } from "../src/sharing.js";
 import { eventsOf } from "../src/stream.js";
 import english from "../src/texts.en.js";
 import { wordingIn } from "../src/texts.js";
@@ -33,7 +34,9 @@ test("a token is the same user's if all that names the user is the same", () => 
   assert.equal(userOf(token(ada)), userOf(token({ ...ada, exp: 2, iat: 3, jti: "y" })));
   assert.notEqual(userOf(token(ada)), userOf(token({ ...ada, tenant: "two" })));
   assert.notEqual(userOf(token(ada)), userOf(token({ ...ada, org: "two" })));
-  assert.equal(claimsOf(token({ sub: "Zoë" })).sub, "Zoë");
+  assert.equal(userOf(token({ sub: "Zoë" })), userOf(token({ sub: "Zoë", exp: 1 })));
+  assert.notEqual(userOf(token({ sub: "Zoë" })), userOf(token({ sub: "Zoé" })));
+  assert.equal(claimsOf(token({ sub: "名", exp: 7 })).exp, 7);
   assert.deepEqual(claimsOf("no token"), {});
 });
 
@@ -51,6 +54,53 @@ test("a token is asked for once, again if it was refused, and another user's is 
   next = token({ sub: "bob" });
   await tokens.get(await tokens.get());
   assert.equal(others, 1);
+});
+
+test("a token that does not come, or is an error page, is asked for again later", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const temporary = (error) => error.temporary && error.code === "token";
+  const hangs = assert.rejects(new Tokens(() => new Promise(() => {}), () => {}).get(), temporary);
+  mock.timers.tick(20_000);
+  await hangs;
+  await assert.rejects(new Tokens(() => "<!doctype html>\n502 Bad Gateway", () => {}).get(), temporary);
+  await assert.rejects(new Tokens(() => { throw new Error("no network"); }, () => {}).get(), temporary);
+  await assert.rejects(new Tokens(() => "", () => {}).get(), (error) => !error.temporary);
+  mock.timers.reset();
+});
+
+test("what a user did is never sent with the token of another who signed in meanwhile", async () => {
+  const given = [token({ sub: "ada" }), token({ sub: "bob" })];
+  const sent = [];
+  mock.method(globalThis, "fetch", async (_, { headers }) => {
+    sent.push(claimsOf(headers.authorization.slice(7)).sub);
+    return new Response("{}", { status: 401 });
+  });
+  const requests = new Requests("https://tidings.example.com", new Tokens(() => given.shift(), () => {}));
+  await assert.rejects(requests.send("/read", { up_to: 7 }));
+  assert.deepEqual(sent, ["ada"]);
+  mock.restoreAll();
+});
+
+test("where the browser denies locks or channels, a tab leads itself", async () => {
+  const own = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  const denied = () => Promise.reject(new DOMException("denied", "SecurityError"));
+  Object.defineProperty(globalThis, "navigator", { value: { locks: { request: mock.fn(denied) } }, configurable: true });
+  let leading = 0;
+  const lead = () => (leading++, () => leading--);
+  const sharing = new Sharing("ada", lead, () => {});
+  await new Promise(setImmediate);
+  assert.equal(navigator.locks.request.mock.callCount(), 1);
+  assert.equal(leading, 1);
+  sharing.close();
+  assert.equal(leading, 0);
+  mock.method(globalThis, "BroadcastChannel", function () {
+    throw new DOMException("denied", "SecurityError");
+  });
+  new Sharing("ada", lead, () => {});
+  assert.equal(leading, 1);
+  mock.restoreAll();
+  if (own) Object.defineProperty(globalThis, "navigator", own);
+  else delete globalThis.navigator;
 });
 
 test("pauses double, are spread, and have an end", () => {
@@ -99,6 +149,7 @@ test("texts and times are in the language of the page, or in English", async () 
   const german = await wordingIn("de-AT", {});
   assert.equal(german.say("all"), "Alle");
   assert.equal(german.when("2026-11-30T11:55:00Z", now), "vor 5 Min.");
+  assert.equal(german.when("2026-11-30T12:05:00Z", now), "jetzt", "the user's clock is slow");
   assert.equal((await wordingIn("tlh", {})).say("all"), "All");
   assert.equal((await wordingIn("en", { all: "Everything" })).say("all"), "Everything");
   const english = await wordingIn("en-GB", {});
