@@ -238,14 +238,17 @@ export class InboxClient {
    */
   #follow(revision) {
     this.#head = Math.max(this.#head, revision);
-    if (this.#head <= this.#store.cursor) return;
+    if (this.#head <= this.#store.cursor || this.#status === "closed") return;
     if (this.#status !== "live" || this.#store.cursor < 0) this.#catchUp();
     else setTimeout(() => this.#head > this.#store.cursor && this.#catchUp(), PATIENCE);
   }
 
   #catchUp() {
     this.#catching ??= this.#readLog()
-      .catch((error) => this.failed(error))
+      .catch((error) => {
+        const failure = this.failed(error);
+        if (failure.temporary) setTimeout(() => this.#follow(0), failure.after * 1000 || pauseBefore(4));
+      })
       .then(() => void (this.#catching = null));
   }
 
@@ -276,10 +279,8 @@ export class InboxClient {
     const { revision, counts } = frame;
     this.#sharing?.say({ type: "frame", frame, from });
     if (frame.type === "changes") this.#apply(frame, from);
-    else if (this.#store.cursor < 0) this.#reset(revision, counts);
-    else if (from < 0) this.#follow(revision);
-    else if (revision < from || revision > from + FAR) this.#reset(revision, counts);
-    else this.#catchUp(); // lists stay as they are
+    else if (this.#store.cursor < 0 || (from >= 0 && (revision < from || revision > from + FAR))) this.#reset(revision, counts);
+    else this.#follow(revision); // lists stay as they are
   }
 
   /**
