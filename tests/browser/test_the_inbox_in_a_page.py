@@ -305,3 +305,97 @@ async def test_a_page_can_take_over_a_click_and_hears_of_all_that_happens(world:
         )
         assert row["action"] == "update"
         assert (await tab.state())["counts"]["unseen"] == 1, "what was open was seen"
+
+
+async def test_a_link_that_is_opened_in_another_tab_is_not_left_to_the_page(world: World) -> None:
+    user = world.user()
+    await world.deliver(user, {"title": "Hello", "action_url": "/orders"})
+    async with world.signed_in(user) as context:
+        tab = await world.visit(context)
+        await tab.page.evaluate(
+            "document.addEventListener('tidings-click', (event) => event.preventDefault())"
+        )
+        await opened(world, tab, 1)
+        async with context.expect_page() as other:
+            await tab.titled("Hello").locator(".title").click(modifiers=["Control"])
+        assert (await other.value).url == f"{world.site.origin}/orders"
+        await tab.live(0)
+
+
+async def test_what_a_page_sets_before_the_element_is_defined_is_kept(world: World) -> None:
+    user = world.user()
+    await world.deliver(user, {"title": "Hello"})
+    page = f"""<!doctype html><html lang="en"><title>Shop</title><tidings-inbox></tidings-inbox><script>
+      const inbox = document.querySelector("tidings-inbox");
+      inbox.token = async () => (await fetch("/inbox-token")).text();
+      inbox.tabs = ["unread"];
+    </script><script type="module" src="{world.site.api}/inbox/v1/tidings-inbox.js"></script></html>"""
+    async with world.at(user, html=page) as tab:
+        await tab.live(1)
+        assert await tab.inbox.locator(".tab").count() == 1
+
+
+async def test_what_is_before_nobody_s_eyes_is_not_seen(world: World) -> None:
+    user = world.user()
+    async with world.at(user) as tab:
+        await tab.live(0)
+        await tab.page.evaluate(
+            """() => {
+              window.list = document.createElement('tidings-inbox');
+              list.toggleAttribute('inline', true);
+              list.client = document.querySelector('tidings-inbox').client;
+              document.querySelector('main').append(list);
+            }"""
+        )
+        for n, (away, back) in enumerate(
+            [
+                ("list.remove()", "document.querySelector('main').append(list)"),
+                ("list.hidden = true", "list.hidden = false"),
+            ]
+        ):
+            await tab.page.evaluate(away)
+            await world.deliver(user, {"title": "Hello"})
+            await tab.live(n + 1)
+            await tab.page.wait_for_timeout(300)
+            assert (await tab.state())["counts"]["unseen"] == 1
+            await tab.page.evaluate(back)
+            await tab.until("state.counts.unseen === 0")
+
+
+async def test_long_labels_stay_in_the_panel_and_forced_colours_show_which_tab_is_chosen(
+    world: World,
+) -> None:
+    user = world.user()
+    labels = [{"id": "a", "label": "W" * 40}, {"id": "b", "label": "Long words " * 3}]
+    await world.deliver(user, {"title": "Hello", "actions": labels})
+    async with world.signed_in(user, forced_colors="active") as context:
+        tab = await world.visit(context)
+        await opened(world, tab, 1)
+        widths = "(all) => all.map((it) => getComputedStyle(it).borderBottomWidth)"
+        assert await tab.inbox.locator(".tab").evaluate_all(widths) == ["2px", "0px", "0px"]
+        panel = await tab.panel.bounding_box()
+        assert panel is not None
+        for action in await tab.inbox.locator(".action").all():
+            box = await action.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= panel["x"] + panel["width"]
+
+
+async def test_the_language_that_was_chosen_last_is_spoken(world: World) -> None:
+    user = world.user()
+    async with world.at(user) as tab:
+        await tab.live(0)
+        await tab.page.evaluate(
+            """() => {
+              const inbox = document.querySelector('tidings-inbox');
+              inbox.lang = 'de';
+              inbox.lang = 'en';
+            }"""
+        )
+        await tab.page.wait_for_timeout(300)
+        name = await tab.bell.get_attribute("aria-label")
+        assert name == "Open notifications"
+        await tab.page.evaluate("document.querySelector('tidings-inbox').lang = 'de_AT'")
+        await tab.page.wait_for_function(
+            "document.querySelector('tidings-inbox').shadowRoot.querySelector('.bell').lang === 'de-AT'"
+        )

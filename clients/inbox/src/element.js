@@ -32,7 +32,8 @@ export class TidingsInbox extends Base {
 
   /** @type {InboxClient | null} */
   #client = null;
-  #own = false; // whether the client was made here
+  /** @type {InboxClient | null} */
+  #given = null; // not made here, nor closed here
   /** @type {string | TokenFunction | null} */
   #token = null;
   /** @type {readonly (string | Tab)[]} */
@@ -40,6 +41,7 @@ export class TidingsInbox extends Base {
   /** @type {Texts} */
   #texts = {};
   #wording = new Wording();
+  #turn = 0;
   /** @type {(() => void)[]} What ends listening to the client. */
   #ends = [];
   /** @type {Feed | null} */
@@ -59,6 +61,12 @@ export class TidingsInbox extends Base {
     if (!this.#ui) {
       this.#ui = this.#build();
       this.#place();
+      const own = /** @type {any} */ (this);
+      for (const key of Object.keys(this)) {
+        const value = own[key]; // set before the element was defined
+        delete own[key];
+        own[key] = value;
+      }
     }
     this.#clock ??= setInterval(() => this.#ui?.list.refresh(), HOUR / 60);
     document.addEventListener("visibilitychange", this.#plan);
@@ -75,7 +83,7 @@ export class TidingsInbox extends Base {
       clearInterval(this.#clock);
       this.#clock = undefined;
       document.removeEventListener("visibilitychange", this.#plan);
-      if (this.#own) this.#leave();
+      this.#leave();
     });
   }
 
@@ -104,13 +112,13 @@ export class TidingsInbox extends Base {
   }
 
   get client() {
-    return this.#client;
+    return this.#given ?? this.#client;
   }
 
   set client(client) {
     this.#leave();
-    this.#own = false;
-    if (client) this.#use(client);
+    this.#given = client;
+    if (client) this.#connect();
   }
 
   get tabs() {
@@ -173,9 +181,10 @@ export class TidingsInbox extends Base {
 
   #connect() {
     const at = this.getAttribute("token-url");
-    if (this.#client || !this.isConnected || !(this.#token || at)) return;
+    if (this.#client || !this.isConnected) return;
+    if (this.#given) return this.#use(this.#given);
+    if (!this.#token && !at) return;
     const url = this.getAttribute("api") ?? new URL(import.meta.url).origin;
-    this.#own = true;
     this.#use(new InboxClient({ url, token: (how) => this.#ask(how, at) }));
   }
 
@@ -194,7 +203,7 @@ export class TidingsInbox extends Base {
   }
 
   #renew() {
-    if (this.#client && !this.#own) return;
+    if (this.#given) return;
     this.#leave();
     queueMicrotask(() => this.#connect());
   }
@@ -203,7 +212,7 @@ export class TidingsInbox extends Base {
     for (const end of this.#ends) end();
     this.#ends = [];
     this.#feed?.close();
-    if (this.#own) this.#client?.close();
+    if (!this.#given) this.#client?.close();
     this.#feed = this.#client = null;
     this.#seen = this.#shown = -1;
     this.#plan();
@@ -285,9 +294,12 @@ export class TidingsInbox extends Base {
   }
 
   async #reword() {
+    const turn = ++this.#turn;
     const language = this.closest("[lang]")?.getAttribute("lang") || navigator.language;
     try {
-      this.#wording = await wordingIn(language, this.#texts);
+      const wording = await wordingIn(language.replace("_", "-"), this.#texts);
+      if (turn !== this.#turn) return; // another was asked for meanwhile
+      this.#wording = wording;
     } catch {} // it could not be loaded: the former stays
     const ui = this.#ui;
     if (!ui) return;
@@ -392,10 +404,6 @@ export class TidingsInbox extends Base {
       ui.strip.replaceChildren(icon("offline"), el("span", {}, words), ended ? "" : this.#retry());
     }
     this.#drawList(revision);
-    if (!document.hidden && counts.unseen && revision > this.#seen) {
-      this.#seen = revision;
-      this.#try((client) => client.seen({ upTo: revision }));
-    }
   }
 
   /** @param {number} revision */
@@ -425,14 +433,10 @@ export class TidingsInbox extends Base {
   }
 
   #retry() {
-    const click = () => {
-      this.#client?.retry();
-      void this.#feed?.more();
-    };
-    return el("button.retry", { click }, this.#t("retry"));
+    return el("button.retry", { click: () => this.#client?.retry() }, this.#t("retry"));
   }
 
-  /** What has arrived above the visible part is offered, and moves nothing. */
+  /** What has arrived above the visible part is offered, and moves nothing. What is before the user's eyes is seen. */
   #scrolled() {
     const ui = this.#ui;
     if (!ui) return;
@@ -442,6 +446,11 @@ export class TidingsInbox extends Base {
     const n = items.findIndex((m) => m.position <= this.#top);
     ui.newer.hidden = !below || n < 1;
     ui.newer.textContent = this.#t("newer", n);
+    const revision = this.#shown;
+    if (revision > this.#seen && items.length && this.#client?.state.counts.unseen && !document.hidden && ui.panel.clientHeight) {
+      this.#seen = revision;
+      this.#try((client) => client.seen({ upTo: revision }));
+    }
   }
 
   // What people do.
@@ -452,11 +461,11 @@ export class TidingsInbox extends Base {
       wording: () => this.#wording,
       clicked: (m, event) => {
         if (!m.read_at) this.#try((client) => client.read(m.id));
-        if (!this.#emit("click", { message: m, url: linkOf(m.action_url) })) event.preventDefault();
+        this.#chose("click", { message: m, url: linkOf(m.action_url) }, event);
       },
       acted: (m, action, event) => {
         this.#try((client) => client.act(m.id, action.id));
-        if (!this.#emit("action", { message: m, action, url: linkOf(action.url) })) event.preventDefault();
+        this.#chose("action", { message: m, action, url: linkOf(action.url) }, event);
       },
       mark: (m, kind) => this.#try((client) => client[kind](m.id)),
       menu: (m, button) => this.#menuOf(m, button),
@@ -524,6 +533,16 @@ export class TidingsInbox extends Base {
       /** @type {HTMLElement} */ (ui.tabs.children[this.#tab]).focus();
     } else if (event.key !== "ArrowDown" || !ui.list.focus()) return;
     event.preventDefault();
+  }
+
+  /**
+   * @param {string} name
+   * @param {Record<string, unknown>} detail
+   * @param {any} event
+   */
+  #chose(name, detail, event) {
+    if (detail.url && (event.ctrlKey || event.metaKey || event.shiftKey)) return; // the browser opens it elsewhere
+    if (!this.#emit(name, detail)) event.preventDefault();
   }
 
   /**

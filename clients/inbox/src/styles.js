@@ -28,8 +28,8 @@ h2{margin:0;flex:1;font-size:17px;line-height:32px;font-weight:650}
 .tool{width:32px;height:32px;border-radius:8px;color:var(--muted)}
 .tool:hover,.tab:hover{color:var(--text)}
 .tabs{display:flex;gap:20px;padding-inline:18px;border-bottom:1px solid var(--line);overflow-x:auto;scrollbar-width:none;flex:none}
-.tab{padding-block:8px;color:var(--muted);font-weight:550;white-space:nowrap;border-bottom:2px solid #0000}
-[aria-selected="true"]{color:var(--text);border-color:var(--accent)}
+.tab{padding-block:8px 10px;color:var(--muted);font-weight:550;white-space:nowrap}
+[aria-selected="true"]{color:var(--text);border-bottom:2px solid var(--accent);padding-bottom:8px}
 .count{margin-inline-start:6px;padding:1px 6px;border-radius:9px;font-size:12px}
 .strip{display:flex;align-items:center;gap:10px;padding:8px 18px;font-size:13px;color:var(--warning);background:color-mix(in srgb,currentColor 12%,#0000)}
 .strip span{flex:1}
@@ -56,7 +56,7 @@ time,.until,.tail{font-size:12px;color:var(--muted)}
 .until{display:flex;gap:5px;margin-top:4px}
 .content{margin:2px 0 0;color:var(--muted);white-space:pre-line}
 .actions{display:flex;flex-wrap:wrap;gap:8px;margin-top:10px}
-.action{position:relative}
+.action{position:relative;max-width:100%;overflow-wrap:anywhere}
 .action:first-child,.count{color:var(--accent);background:color-mix(in srgb,currentColor 12%,#0000);border-color:#0000}
 .newer{color:var(--on-accent);background:var(--accent)}
 .action[aria-pressed="true"]{color:var(--muted);background:none}
