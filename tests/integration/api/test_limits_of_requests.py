@@ -7,12 +7,15 @@ import pytest
 from pydantic import BaseModel
 from tests.support.api_rig import Answer, serving
 
+from tidings.api.live.protocols import LONGEST_HEAD
 from tidings.api.route import AnyCall, Documented, Reply, Route
 from tidings.operations.scopes import Scope
 from tidings.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
+"""All but the empty line at the end."""
 JSON = {"Content-Type": "application/json"}
 
 
@@ -103,3 +106,47 @@ async def test_the_quota_of_a_key_is_told_and_held(environment: pytest.MonkeyPat
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
         assert answer.headers["RateLimit"].startswith('"key";r=0;t=')
         assert (await rig.ask("GET", "/v1/nothing", other)).status == 404
+
+
+async def answered(port: int, sent: bytes) -> bytes:
+    """All that comes on a connection until the process closes it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /", REQUEST, REQUEST + b"X-A: "])
+async def test_a_connection_without_a_whole_request_is_closed(
+    environment: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    environment.setattr("tidings.api.live.protocols.HEAD_WITHIN", 0.5)
+    async with serving(Settings()) as rig:
+        assert await answered(rig.api.port, sent) == b""
+
+
+async def test_the_next_request_of_a_connection_is_not_waited_for_without_end(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setattr("tidings.api.server.KEEP_ALIVE", 1)
+    async with serving(Settings()) as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.api.port)
+        writer.write(REQUEST + b"\r\n")
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        writer.write(REQUEST)
+        async with asyncio.timeout(10):
+            assert b"HTTP/1.1" not in await reader.read()
+        writer.close()
+
+
+@pytest.mark.parametrize("more", [b"X-A: b\r\n", b"a"], ids=["many", "one without end"])
+async def test_headers_without_end_are_refused(
+    environment: pytest.MonkeyPatch, more: bytes
+) -> None:
+    # All of it is read before it is too much, or the connection would be reset.
+    sent = (REQUEST + b"X-A: b\r\nX-A: " + more * LONGEST_HEAD)[: LONGEST_HEAD + 1]
+    async with serving(Settings()) as rig:
+        assert (await answered(rig.api.port, sent)).startswith(b"HTTP/1.1 400 ")
