@@ -119,7 +119,7 @@ export class Requests {
   async send(path, body) {
     let { user } = this.tokens; // whose inbox it is about
     const same = () => {
-      if (user && user !== this.tokens.user) throw new InboxError(0, "network", "other user");
+      if (user && user !== this.tokens.user) throw new InboxError(0, "network", "user");
     };
     const token = await this.tokens.get();
     same();
