@@ -88,7 +88,10 @@ export interface FeedState {
   readonly error: InboxError | null;
 }
 
-/** Gives a token of the user; `refresh` is true if the last one has expired or was refused. */
+/**
+ * Gives a token of the user; `refresh` is true if the last one has expired or was refused. An empty one says that nobody
+ * is logged in, and ends the client; if it throws, or takes longer than 20 seconds, it is asked again later.
+ */
 export type TokenFunction = (how: { refresh: boolean }) => string | Promise<string>;
 
 export interface ClientOptions {

@@ -1,8 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import "tidings-inbox";
 
-const token = async () => (await fetch("/inbox-token")).text();
-
 export function Inbox({ api, onMessage }) {
   const inbox = useRef(null);
   const [unread, setUnread] = useState(0);
@@ -11,7 +9,6 @@ export function Inbox({ api, onMessage }) {
     const element = inbox.current;
     const counted = ({ detail }) => setUnread(detail.unread);
     const clicked = (event) => onMessage(event.detail.message) && event.preventDefault();
-    element.token = token;
     element.addEventListener("tidings-count", counted);
     element.addEventListener("tidings-click", clicked);
     return () => {
@@ -22,7 +19,7 @@ export function Inbox({ api, onMessage }) {
 
   return (
     <p>
-      {unread} unread <tidings-inbox ref={inbox} api={api} />
+      {unread} unread <tidings-inbox ref={inbox} api={api} token-url="/inbox-token" />
     </p>
   );
 }

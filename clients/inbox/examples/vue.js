@@ -1,7 +1,12 @@
 import { onUnmounted, shallowRef } from "vue";
 import { InboxClient } from "tidings-inbox/client";
 
-const token = async () => (await fetch("/inbox-token")).text();
+async function token() {
+  const reply = await fetch("/inbox-token");
+  if (reply.status === 401) return ""; // nobody is logged in: the client closes
+  if (!reply.ok) throw new Error(`status ${reply.status}`); // it asks again later
+  return reply.text();
+}
 
 export const Inbox = {
   props: ["api"],
