@@ -25,6 +25,8 @@ LOOK: Final = 15.0
 """Seconds between two comparisons of all connected users' revisions with those in PostgreSQL…"""
 LOOK_WITHOUT_HINTS: Final = 1.0
 """… and while no hints arrive."""
+BETWEEN_LOOKS: Final = 0.25
+"""Seconds between two in any case: hints are lost one after the other when there is too much to do."""
 LOOK_AT_ONCE: Final = 2000
 """Users in one such statement."""
 SWEEP: Final = 1.0
@@ -231,6 +233,7 @@ class Hub:
                 answered = False
             else:
                 answered = True
+            await asyncio.sleep(BETWEEN_LOOKS)
 
     async def _look(self) -> None:
         waiting = [it for it in self._connections if it.greeted and not it.behind]

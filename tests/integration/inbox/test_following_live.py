@@ -165,6 +165,27 @@ async def test_lost_hints_cost_no_more_than_the_time_until_the_next_look(
         assert (await client.next())["revision"] == 1
 
 
+async def test_hints_lost_one_after_the_other_do_not_make_it_look_all_the_time(
+    api: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, moved = list[Sequence[Known]](), Following.moved
+
+    async def counted(self: Following, readers: Sequence[Known]) -> Sequence[int]:
+        looks.append(readers)
+        return await moved(self, readers)
+
+    monkeypatch.setattr(Following, "moved", counted)
+    async with following(api.api.port, "ada") as client:
+        await client.next()
+        for _ in range(300):
+            hub_of(api).missed()
+            await asyncio.sleep(0.002)
+        assert 1 < len(looks) < 10
+        await changed(api)
+        hub_of(api).missed()
+        assert (await client.next())["revision"] == 1
+
+
 async def test_after_an_unexpected_error_nobody_is_left_without_a_frame_or_a_close(
     api: ApiRig, hints: InboxHintPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
