@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ from tidings_local.management import Management
 
 ADA = InboxUser("default", "ada")
 NEVER = 3600.0
+OPERATIONS = Path(__file__).parents[3] / "docs/operations.md"
 
 
 @pytest.fixture
@@ -288,6 +291,23 @@ async def test_a_restored_database_is_a_reset_of_open_connections(
         }
         hints.announce([await changed(api)])
         assert (await client.next())["revision"] == 2
+
+
+async def test_after_a_restore_as_documented_a_client_that_was_away_loads_its_lists_anew(
+    api: ApiRig,
+) -> None:
+    (statement,) = re.findall(r"UPDATE inbox_users SET [^;]+;", OPERATIONS.read_text("utf-8"))
+    await changed(api, *({} for _ in range(7)))
+    await api.execute("DELETE FROM inbox_messages WHERE revision > 3")
+    await api.execute("UPDATE inbox_users SET revision = 3")
+    await api.execute(statement)
+    change = await changed(api, *({} for _ in range(6)))
+    for known in (7, 2):
+        async with following(api.api.port, "ada", since=known) as client:
+            frame = await client.next()
+            assert (frame["type"], frame["revision"]) == ("reset", change.revision)
+    async with following(api.api.port, "ada", since=change.revision - 6) as client:
+        assert len((await client.next())["data"]) == 6
 
 
 async def test_the_counts_of_each_frame_are_those_of_what_it_has_brought(
