@@ -67,7 +67,6 @@ export type Reason =
   | "too_many_connections"
   | "token"
   | "revoked"
-  | "other_user"
   | "protocol"
   | "ended"
   | null;

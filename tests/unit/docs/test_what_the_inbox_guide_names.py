@@ -70,3 +70,17 @@ def test_what_the_api_refuses_is_quoted_as_it_says_it() -> None:
     quoted = re.findall(r"“(.+?)”", GUIDE)
     assert len(quoted) > 4
     assert [text for text in quoted if text not in source] == []
+
+
+def test_the_location_of_nginx_has_every_route_of_inboxes() -> None:
+    [nginx] = blocks("nginx")
+    [location] = re.findall(r"^location (\S+) \{", nginx, re.M)
+    there = {route.path for route in routes() if route.path.startswith("/v1/inbox")}
+    assert "/v1/inbox" in there
+    assert [path for path in there if not path.startswith(location)] == []
+
+
+def test_reasons_that_are_published_occur() -> None:
+    [union] = re.findall(r"^export type Reason =(.*?);", TYPES, re.M | re.S)
+    source = "".join(path.read_text("utf-8") for path in (CLIENT / "src").glob("*.js"))
+    assert [reason for reason in re.findall(r'"(\w+)"', union) if f'"{reason}"' not in source] == []
