@@ -24,7 +24,7 @@ async def test_a_stream_begins_with_the_state_and_goes_on_with_changes(api: ApiR
     async with streaming(api.session, token_of(user.user_id)) as client:
         assert client.reply.headers["Content-Type"] == "text/event-stream"
         assert client.reply.headers["X-Accel-Buffering"] == "no"
-        assert client.reply.headers["Cache-Control"] == "no-store"
+        assert client.reply.headers["Cache-Control"] == "no-store, no-transform"
         assert await client.next() == {
             "event": "reset",
             "id": "0",

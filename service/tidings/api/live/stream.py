@@ -51,7 +51,10 @@ class StreamOutlet:
         peer.limit_buffers()
         headers = [
             (b"content-type", MEDIA_TYPE.encode()),
-            (b"cache-control", b"no-store"),
+            (
+                b"cache-control",
+                b"no-store, no-transform",
+            ),  # a proxy that compresses holds events back
             (b"x-accel-buffering", b"no"),  # for nginx
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
