@@ -168,6 +168,8 @@ async def test_parts_of_a_message_without_content_are_not_kept(api: ApiRig) -> N
 async def test_an_unread_stream_is_cut(api: ApiRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.inbox.pump.SLOWEST", 0.3)
     monkeypatch.setattr("tidings.api.live.stream.FAREWELL", 0.3)
+    # Two of these messages in one look would be a reset, which is small.
+    monkeypatch.setattr("tidings.inbox.hub.BETWEEN_LOOKS", 0)
     user, before = InboxUser("default", somebody()), closes(api, "4413", "sse")
     with sockets.socket() as client:
         client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
