@@ -113,6 +113,24 @@ async def test_every_state_can_be_used_by_anybody(world: World) -> None:
         assert await violations(tab) == []
 
 
+async def test_the_menu_is_loaded_when_it_is_needed_and_again_if_that_failed(world: World) -> None:
+    user = world.user()
+    await world.deliver(user, {"title": "Hello"})
+    async with world.at(user) as tab:
+        loaded: list[str] = []
+        tab.page.on("request", lambda request: loaded.append(request.url.rpartition("/")[2]))
+        await opened(world, tab, 1)
+        assert "menu.js" not in loaded
+        await tab.page.route("**/menu.js", lambda route: route.abort())
+        await tab.messages.first.hover()
+        await tab.messages.first.get_by_title("More").click()
+        await tab.inbox.locator(".toast").get_by_text("You’re offline.").wait_for()
+        await tab.page.unroute("**/menu.js")
+        await tab.messages.first.get_by_title("More").click()
+        await tab.inbox.get_by_text("Snooze until tomorrow").click()
+        await tab.live(0)
+
+
 async def test_a_list_that_can_not_be_loaded_says_so_and_is_loaded_at_another_try(
     world: World,
 ) -> None:

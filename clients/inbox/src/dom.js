@@ -63,6 +63,19 @@ export function refocus(closed, to) {
   if (!root.activeElement || closed.contains(root.activeElement)) to.focus({ preventScroll: true });
 }
 
+/** Text of a style sheet. */
+export const css = String.raw;
+
+/**
+ * A style sheet, made by script: a page's policy need not permit inline styles.
+ * @param {string} text
+ */
+export function sheetOf(text) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(text);
+  return sheet;
+}
+
 const PATHS = {
   bell: "M18 9A6 6 0 1 0 6 9c0 6-2 7-2 7h16s-2-1-2-7m-8 11c1 2 3 2 4 0",
   read: "m5 13 4 4L19 7",

@@ -3,20 +3,19 @@
 /**
  * @import { Filter, Message, Tab, Texts, TokenFunction } from "../index.js"
  * @import { Feed } from "./client.js"
- * @import { Icon } from "./dom.js"
+ * @import { Menu } from "./menu.js"
  * @typedef {Record<"badge" | "bell" | "name" | "readAll" | "close" | "tabs" | "strip" | "rows" | "tail" | "note" | "bones" | "newer" | "toast"
- *   | "panel" | "live", HTMLElement> & { list: List, menu: Menu }} Page
+ *   | "panel" | "live", HTMLElement> & { list: List, menu: Menu | null }} Page
  */
 
 import { InboxClient } from "./client.js";
 import { el, icon, label, linkOf, refocus, set, style } from "./dom.js";
 import { List } from "./list.js";
-import { Menu } from "./menu.js";
-import { iconOf, kindsOf, rowOf, textOf } from "./row.js";
+import { rowOf } from "./row.js";
 import { styles } from "./styles.js";
 import { Wording, wordingIn } from "./texts.js";
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
 const TOAST = 6000;
 
 /** @type {Record<string, Filter>} */
@@ -24,6 +23,9 @@ const FILTERS = { all: {}, unread: { unread: true }, archived: { archived: true 
 
 /** @type {typeof HTMLElement} */
 const Base = globalThis.HTMLElement ?? class {};
+
+/** Load the menu, which may be wanted next. */
+const foresee = () => void import("./menu.js").catch(() => {}); // it is tried again when it is opened
 
 const quiet = { preventScroll: true };
 
@@ -68,7 +70,7 @@ export class TidingsInbox extends Base {
         own[key] = value;
       }
     }
-    this.#clock ??= setInterval(() => this.#ui?.list.refresh(), HOUR / 60);
+    this.#clock ??= setInterval(() => this.#ui?.list.refresh(), MINUTE);
     document.addEventListener("visibilitychange", this.#plan);
     void this.#reword();
     queueMicrotask(() => this.#connect());
@@ -255,7 +257,7 @@ export class TidingsInbox extends Base {
     const close = el("button.tool.close", { click: () => this.hide() }, icon("close"));
     const tabs = el("div.tabs", { role: "tablist", keydown: (event) => this.#tabKey(event) });
     const strip = el("div.strip", { role: "status" });
-    const rows = el("div.feed", { "aria-labelledby": "title" });
+    const rows = el("div.feed", { "aria-labelledby": "title", pointerenter: foresee, focusin: foresee });
     const tail = el("div.tail");
     const scroller = el("div.scroll", {}, rows, tail);
     const note = el("div.note");
@@ -281,7 +283,7 @@ export class TidingsInbox extends Base {
     /** @type {HTMLButtonElement} */ (bell).popoverTargetElement = panel;
     const make = (/** @type {Message} */ message) => this.#rowOf(message);
     const list = new List(scroller, rows, make, () => this.#scrolled(), () => void this.#feed?.more());
-    return { badge, bell, name, readAll, close, tabs, strip, rows, tail, note, bones, newer, toast, panel, live, list, menu: new Menu(panel) };
+    return { badge, bell, name, readAll, close, tabs, strip, rows, tail, note, bones, newer, toast, panel, live, list, menu: null };
   }
 
   #place() {
@@ -304,8 +306,8 @@ export class TidingsInbox extends Base {
     const ui = this.#ui;
     if (!ui) return;
     for (const part of [ui.bell, ui.panel, ui.live]) {
-      set(part, "lang", this.#wording.language);
-      set(part, "dir", !this.closest("[dir]") && /^(ar|fa|he|ur)\b/.test(this.#wording.language) && "rtl");
+      set(part, "lang", this.#wording.tag);
+      set(part, "dir", !this.closest("[dir]") && /^(ar|fa|he|ur)\b/.test(this.#wording.tag) && "rtl");
     }
     ui.name.textContent = this.#t("title");
     label(ui.readAll, this.#t("readAll"));
@@ -476,18 +478,16 @@ export class TidingsInbox extends Base {
    * @param {Message} m
    * @param {HTMLElement} button
    */
-  #menuOf(m, button) {
-    /** @returns {[Icon, string, () => void]} */
-    const entry = (/** @type {Icon} */ sign, /** @type {string} */ name, /** @type {(client: InboxClient) => Promise<void>} */ run) =>
-      [sign, this.#t(name), () => this.#try(run)];
-    const snooze = (/** @type {string} */ name, /** @type {Date} */ until) => entry("snooze", name, (client) => client.snooze(m.id, until));
-    const entries = kindsOf(m).map((kind) => entry(iconOf(kind), textOf(kind), (client) => client[kind](m.id)));
-    if (m.snoozed_until) entries.push(entry("snooze", "unsnooze", (client) => client.unsnooze(m.id)));
-    else if (!m.archived_at) {
-      const days = (8 - new Date().getDay()) % 7 || 7; // to Monday
-      entries.push(snooze("hour", new Date(Date.now() + HOUR)), snooze("tomorrow", morning(1)), snooze("week", morning(days)));
-    }
-    this.#ui?.menu.show(button, [...entries, entry("delete", "delete", (client) => client.delete(m.id))]);
+  async #menuOf(m, button) {
+    const ui = this.#ui;
+    if (!ui) return;
+    const loaded = await import("./menu.js").catch((error) => {
+      this.#say(this.#t("offline"), true);
+      this.#emit("error", { error });
+    });
+    if (!loaded) return;
+    ui.menu ??= new loaded.Menu(ui.panel);
+    ui.menu.show(m, button, (name) => this.#t(name), (change) => this.#try(change));
   }
 
   #readAll() {
@@ -553,15 +553,4 @@ export class TidingsInbox extends Base {
   #emit(name, detail) {
     return this.dispatchEvent(new CustomEvent(`tidings-${name}`, { detail, bubbles: true, composed: true, cancelable: true }));
   }
-}
-
-/**
- * Nine o'clock in the morning, so many days from now.
- * @param {number} days
- */
-function morning(days) {
-  const day = new Date();
-  day.setDate(day.getDate() + days);
-  day.setHours(9, 0, 0, 0);
-  return day;
 }

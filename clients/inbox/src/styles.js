@@ -1,6 +1,6 @@
 // How the element looks. What may be changed from outside are the variables on `:host` and the parts.
 
-const css = String.raw;
+import { css, sheetOf } from "./dom.js";
 
 const CSS = css`
 :host{color-scheme:light dark;--accent:var(--tidings-accent,light-dark(#0a6b63,#62d2c2));--on-accent:var(--tidings-on-accent,light-dark(#fff,#06231f));--surface:var(--tidings-surface,light-dark(#fff,#17191d));--text:var(--tidings-text,light-dark(#15191e,#eceef0));--muted:var(--tidings-muted,light-dark(#5a6470,#9ca6b1));--line:var(--tidings-line,light-dark(#e6e8eb,#2b2f36));--hover:var(--tidings-hover,light-dark(#f4f6f7,#202429));display:inline-block;font:14px/1.45 var(--tidings-font,system-ui,sans-serif);color:var(--text)}
@@ -38,7 +38,7 @@ h2{margin:0;flex:1;font-size:17px;line-height:32px;font-weight:650}
 .scroll{height:100%;overflow-y:auto;overscroll-behavior:contain;overflow-anchor:none;scrollbar-width:thin}
 .feed{position:relative}
 .message{position:absolute;inset-inline:0;display:flex;gap:12px;padding:13px 18px 14px;border-bottom:1px solid var(--line)}
-.message:hover,.message:focus-within,.menu :hover,.menu :focus{background:var(--hover)}
+.message:hover,.message:focus-within{background:var(--hover)}
 .sign,.tool,.bell{display:grid;place-items:center;flex:none}
 .sign{width:36px;height:36px;border-radius:11px;color:var(--accent);background:color-mix(in srgb,currentColor 12%,#0000);position:relative}
 .strip,.warning .sign{color:var(--tidings-warning,light-dark(#8f5408,#f0b860))}
@@ -63,13 +63,10 @@ time,.until,.tail{font-size:12px;color:var(--muted)}
 .tools{position:absolute;top:7px;inset-inline-end:12px;display:flex;padding:2px;border-radius:10px;background:var(--surface);border:1px solid var(--line);opacity:0}
 [aria-haspopup="menu"] svg{stroke-width:2.6}
 .tools .tool{width:28px;height:28px}
-.tools svg,.menu svg,.until svg{width:17px}
+.tools svg,.until svg{width:17px}
 .message:hover .tools,.message:focus-within .tools{opacity:1}
 @media (hover:none){.tools{position:relative;inset:auto;align-self:start;margin:-7px -10px;opacity:1;border:0;background:none}
 .quick{display:none}}
-.menu{position-anchor:--menu;min-width:208px;padding:6px;border-radius:12px;color:inherit;background:var(--surface);border:1px solid var(--line)}
-.menu button{display:flex;align-items:center;gap:10px;width:100%;padding:7px 10px;border-radius:8px}
-.menu svg{color:var(--muted)}
 .note,.bones{position:absolute;inset:0;overflow:hidden}
 .note,.note slot{display:grid;place-content:center;justify-items:center;gap:4px;text-align:center;color:var(--muted)}
 .note b{color:var(--text);font-size:15px;font-weight:600}
@@ -89,11 +86,5 @@ time,.until,.tail{font-size:12px;color:var(--muted)}
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 
-/** The style sheet, made by script: a page's policy need not permit inline styles. */
-export function styles() {
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(CSS);
-  }
-  return sheet;
-}
+/** The style of every element of a page. */
+export const styles = () => (sheet ??= sheetOf(CSS));

@@ -30,12 +30,12 @@ export class Wording {
    */
   constructor(texts = english, language = "en") {
     this.texts = texts;
-    this.language = language;
+    this.tag = language;
     /** @type {Record<string, Intl.DateTimeFormat>} */
     this.dates = {};
-    this.plural = new Intl.PluralRules(this.language);
-    this.number = new Intl.NumberFormat(this.language);
-    this.ago = new Intl.RelativeTimeFormat(this.language, { numeric: "auto", style: "short" });
+    this.plural = new Intl.PluralRules(this.tag);
+    this.number = new Intl.NumberFormat(this.tag);
+    this.ago = new Intl.RelativeTimeFormat(this.tag, { numeric: "auto", style: "short" });
   }
 
   /**
@@ -72,7 +72,7 @@ export class Wording {
    */
   date(time, how) {
     const key = JSON.stringify(how);
-    this.dates[key] ??= new Intl.DateTimeFormat(this.language, how); // slow to make
+    this.dates[key] ??= new Intl.DateTimeFormat(this.tag, how); // slow to make
     return this.dates[key].format(new Date(time));
   }
 }
