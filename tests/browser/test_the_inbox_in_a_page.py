@@ -399,6 +399,16 @@ async def test_long_labels_stay_in_the_panel_and_forced_colours_show_which_tab_i
             assert box["x"] + box["width"] <= panel["x"] + panel["width"]
 
 
+async def test_a_page_that_names_no_language_has_that_of_the_browser(world: World) -> None:
+    html = (
+        f'<!doctype html><script type="module" src="{world.site.api}/inbox/v1/tidings-inbox.js"></script>'
+        '<tidings-inbox token-url="/inbox-token"></tidings-inbox>'
+    )
+    async with world.signed_in(world.user(), locale="de-DE") as context:
+        tab = await world.visit(context, html=html)
+        await tab.inbox.get_by_label("Benachrichtigungen öffnen").wait_for()
+
+
 async def test_the_language_that_was_chosen_last_is_spoken(world: World) -> None:
     user = world.user()
     async with world.at(user) as tab:

@@ -8,7 +8,7 @@
  */
 
 import { Feed } from "./feed.js";
-import { Live, pauseBefore } from "./live.js";
+import { Live, pause, pauseBefore } from "./live.js";
 import { InboxError, Requests, Tokens } from "./requests.js";
 import { Sharing } from "./sharing.js";
 import { Store } from "./store.js";
@@ -54,6 +54,7 @@ export class InboxClient {
   /** @type {Live | null} */
   #live = null;
   #started = false;
+  #ended = new AbortController();
   /** The highest revision that was heard of. */
   #head = -1;
   /** @type {Promise<void> | null} */
@@ -78,9 +79,11 @@ export class InboxClient {
   start() {
     if (this.#started || this.#status === "closed") return;
     this.#started = true;
-    globalThis.addEventListener?.("online", this.#online);
-    globalThis.addEventListener?.("offline", this.#offline);
-    globalThis.document?.addEventListener("visibilitychange", this.#visible);
+    const { signal } = this.#ended;
+    globalThis.addEventListener?.("online", () => this.retry(), { signal });
+    globalThis.addEventListener?.("offline", () => this.#live?.lost(), { signal });
+    const visible = () => !document.hidden && this.#status === "offline" && this.retry();
+    globalThis.document?.addEventListener("visibilitychange", visible, { signal });
     this.#join();
   }
 
@@ -186,15 +189,14 @@ export class InboxClient {
   async #mark(kind, target, more = {}) {
     this.start();
     const all = typeof target === "object" && "upTo" in target ? target : null;
-    const ids = all ? [] : [target].flat();
-    const parts = all ? [all] : Array.from({ length: Math.ceil(ids.length / MOST) }, (_, n) => ids.slice(n * MOST, (n + 1) * MOST));
+    const ids = all ? [] : /** @type {string[]} */ ([target].flat());
+    const parts = all ? [ids] : Array.from({ length: Math.ceil(ids.length / MOST) }, (_, n) => ids.slice(n * MOST, (n + 1) * MOST));
     const at = new Date().toISOString();
     await Promise.all(
       parts.map((part) => {
-        const which = Array.isArray(part) ? { ids: new Set(part) } : part;
         /** @type {Mark} */
-        const mark = { kind, at, ...more, .../** @type {any} */ (which) };
-        const body = Array.isArray(part) ? { ids: part } : { up_to: all?.upTo, filter: listed(all?.filter) };
+        const mark = { kind, at, ...more, ...(all ?? { ids: new Set(part) }) };
+        const body = all ? { up_to: all.upTo, filter: listed(all.filter) } : { ids: part };
         this.#store.marks.push(mark);
         const sent = this.#sent.then(() => this.#send(mark, { ...body, ...more }));
         this.#sent = sent.catch(() => {}); // in the order in which they were made
@@ -224,10 +226,7 @@ export class InboxClient {
           this.tell("refused", failure);
           throw failure;
         }
-        await new Promise((resolve) => {
-          const timer = setTimeout(resolve, failure.after * 1000 || pauseBefore(attempt));
-          this.#wake = () => (clearTimeout(timer), resolve(null));
-        });
+        await pause(failure.after * 1000 || pauseBefore(attempt), (wake) => (this.#wake = wake));
       }
     }
   }
@@ -335,7 +334,7 @@ export class InboxClient {
       (status, reason) => {
         if (status === "closed") return this.#end(reason);
         this.#became(status, reason);
-        this.#sharing?.say({ type: "status", status, reason, revision: this.#store.cursor });
+        this.#announce();
       },
     );
     this.#live = live;
@@ -345,11 +344,15 @@ export class InboxClient {
     };
   }
 
+  /** Tell the other tabs how the connection is. */
+  #announce() {
+    this.#sharing?.say({ type: "status", status: this.#status, reason: this.#reason, revision: this.#store.cursor });
+  }
+
   /** @param {any} word What another tab has said. */
   #heard(word) {
     if (this.#live) {
-      const { status, reason } = this.#state;
-      if (word.type === "hello") this.#sharing?.say({ type: "status", status, reason, revision: this.#store.cursor });
+      if (word.type === "hello") this.#announce();
       if (word.type === "wake") this.#live.wake();
       return;
     }
@@ -389,9 +392,7 @@ export class InboxClient {
     if (this.#status === "closed") return;
     this.#became("closed", reason);
     this.#leave();
-    globalThis.removeEventListener?.("online", this.#online);
-    globalThis.removeEventListener?.("offline", this.#offline);
-    globalThis.document?.removeEventListener("visibilitychange", this.#visible);
+    this.#ended.abort();
     this.#wake();
   }
 
@@ -410,10 +411,6 @@ export class InboxClient {
     this.#became("connecting", null);
     if (this.#started) this.#join();
   }
-
-  #online = () => this.retry();
-  #offline = () => this.#live?.lost();
-  #visible = () => globalThis.document.visibilityState === "visible" && this.#status === "offline" && this.retry();
 
   /** Something changed: everybody is told once, soon. */
   changed() {

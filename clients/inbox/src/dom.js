@@ -46,8 +46,9 @@ export function label(element, words) {
  */
 export function set(element, name, value) {
   if (value === null || value === false) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== String(value === true ? "" : value)) {
-    element.setAttribute(name, value === true ? "" : String(value));
+  else {
+    const text = value === true ? "" : String(value);
+    if (element.getAttribute(name) !== text) element.setAttribute(name, text);
   }
 }
 
@@ -82,7 +83,6 @@ const PATHS = {
   unread: "M12 8a4 4 0 1 0 .1 0",
   archive: "M4 5h16v4H4zm1 4v10h14V9m-9 4h4",
   snooze: "M12 4a8 8 0 1 0 .1 0M12 8v4l3 2",
-  delete: "M5 7h14M9 7V4h6v3M6 7l1 13h10l1-13m-8 4v5m4-5v5",
   more: "M5 12h.1m6.9 0h.1m6.9 0h.1",
   close: "m6 6 12 12m0-12L6 18",
   all: "m2 13 4 4L16 7m-5 9 1 1L22 7",
@@ -94,9 +94,12 @@ const PATHS = {
 /** @typedef {keyof typeof PATHS} Icon */
 
 /** @param {Icon} name */
-export function icon(name) {
+export const icon = (name) => drawn(PATHS[name]);
+
+/** @param {string} way Of the pen, on a square of 24. */
+export function drawn(way) {
   const [svg, path] = ["svg", "path"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
-  set(path, "d", PATHS[name]);
+  set(path, "d", way);
   set(svg, "viewBox", "0 0 24 24");
   set(svg, "aria-hidden", "true");
   svg.append(path);

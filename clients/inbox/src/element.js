@@ -18,8 +18,7 @@ import { Wording, wordingIn } from "./texts.js";
 const MINUTE = 60_000;
 const TOAST = 6000;
 
-/** @type {Record<string, Filter>} */
-const FILTERS = { all: {}, unread: { unread: true }, archived: { archived: true }, snoozed: { snoozed: true } };
+const FILTERS = ["unread", "archived", "snoozed"];
 
 /** @type {typeof HTMLElement} */
 const Base = globalThis.HTMLElement ?? class {};
@@ -344,7 +343,8 @@ export class TidingsInbox extends Base {
   /** @param {number} n */
   #filter(n) {
     const tab = this.#tabs[n];
-    return (typeof tab === "string" ? FILTERS[tab] : tab?.filter) ?? {};
+    if (typeof tab !== "string") return tab?.filter ?? {};
+    return /** @type {Filter} */ (FILTERS.includes(tab) ? { [tab]: true } : {});
   }
 
   /** @param {number} n */

@@ -31,9 +31,20 @@ export function pauseBefore(failures, random = Math.random()) {
   return 100 + random * Math.min(LONGEST, 1000 * 2 ** failures);
 }
 
+/**
+ * Wait.
+ * @param {number} milliseconds
+ * @param {(wake: () => void) => void} begin Called at once with what ends it.
+ */
+export const pause = (milliseconds, begin) =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    begin(() => (clearTimeout(timer), resolve(null)));
+  });
+
 export class Live {
-  /** @type {(() => void) | null} Ends a pause. */
-  #wake = null;
+  /** Try again now, without a pause. */
+  wake = () => {};
   /** @type {((code: number) => void) | null} Ends the connection. */
   #drop = null;
   #stopped = false;
@@ -55,13 +66,8 @@ export class Live {
 
   stop() {
     this.#stopped = true;
-    this.#wake?.();
+    this.wake();
     this.#drop?.(1000);
-  }
-
-  /** Try again now; if connected, look whether that is still true. */
-  wake() {
-    this.#wake?.();
   }
 
   /** The network is gone, as the browser knows. */
@@ -102,17 +108,8 @@ export class Live {
       }
       if (!heard && code === 1006 && failures % 2) this.#streams = !this.#streams || typeof WebSocket === "undefined";
       this.status("offline", reason);
-      await this.#pause(pauseBefore(code === 4429 ? 5 : failures++));
+      await pause(pauseBefore(code === 4429 ? 5 : failures++), (wake) => (this.wake = wake));
     }
-  }
-
-  /** @param {number} milliseconds */
-  async #pause(milliseconds) {
-    await new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#wake = () => (clearTimeout(timer), resolve(null));
-    });
-    this.#wake = null;
   }
 
   /**

@@ -3,15 +3,15 @@
 /**
  * @import { Message } from "../index.js"
  * @import { InboxClient } from "./client.js"
- * @import { Icon } from "./dom.js"
  * @typedef {(client: InboxClient) => Promise<void>} Change
- * @typedef {[sign: Icon, text: string, change: Change]} Entry
+ * @typedef {[sign: Element, text: string, change: Change]} Entry
  */
 
-import { css, el, icon, refocus, sheetOf } from "./dom.js";
+import { css, drawn, el, icon, refocus, sheetOf } from "./dom.js";
 import { iconOf, kindsOf, textOf } from "./row.js";
 
 const HOUR = 3_600_000;
+const BIN = "M5 7h14M9 7V4h6v3M6 7l1 13h10l1-13m-8 4v5m4-5v5";
 
 const CSS = css`
 .menu{position-anchor:--menu;min-width:208px;padding:6px;border-radius:12px;color:inherit;background:var(--surface);border:1px solid var(--line)}
@@ -38,15 +38,15 @@ function morning(days) {
  */
 function entriesOf(m) {
   /** @returns {Entry} */
-  const snooze = (/** @type {string} */ text, /** @type {Date} */ until) => ["snooze", text, (client) => client.snooze(m.id, until)];
+  const snooze = (/** @type {string} */ text, /** @type {Date} */ until) => [icon("snooze"), text, (client) => client.snooze(m.id, until)];
   /** @type {Entry[]} */
-  const entries = kindsOf(m).map((kind) => [iconOf(kind), textOf(kind), (client) => client[kind](m.id)]);
-  if (m.snoozed_until) entries.push(["snooze", "unsnooze", (client) => client.unsnooze(m.id)]);
+  const entries = kindsOf(m).map((kind) => [icon(iconOf(kind)), textOf(kind), (client) => client[kind](m.id)]);
+  if (m.snoozed_until) entries.push([icon("snooze"), "unsnooze", (client) => client.unsnooze(m.id)]);
   else if (!m.archived_at) {
     const days = (8 - new Date().getDay()) % 7 || 7; // to Monday
     entries.push(snooze("hour", new Date(Date.now() + HOUR)), snooze("tomorrow", morning(1)), snooze("week", morning(days)));
   }
-  return [...entries, ["delete", "delete", (client) => client.delete(m.id)]];
+  return [...entries, [drawn(BIN), "delete", (client) => client.delete(m.id)]];
 }
 
 export class Menu {
@@ -84,7 +84,7 @@ export class Menu {
           this.#button.focus({ preventScroll: true });
           run(change);
         };
-        return el("button", { role: "menuitem", tabindex: -1, click }, icon(sign), textNamed(text));
+        return el("button", { role: "menuitem", tabindex: -1, click }, sign, textNamed(text));
       }),
     );
     menu.showPopover();

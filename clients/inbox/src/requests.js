@@ -87,8 +87,7 @@ export class Tokens {
     } finally {
       clearTimeout(timer);
     }
-    if (!token) throw new InboxError(401, "token", "no token");
-    if (/[^\w.-]/.test(token)) throw new InboxError(0, "token", "no token"); // an error page, e.g.
+    if (!/^[\w.-]+$/.test(token || "")) throw new InboxError(token ? 0 : 401, "token", "no token"); // 0: an error page, e.g.
     this.#last = token;
     const user = userOf(token);
     if (this.user !== user) {

@@ -4,18 +4,18 @@ import { css, sheetOf } from "./dom.js";
 
 const CSS = css`
 :host{color-scheme:light dark;--accent:var(--tidings-accent,light-dark(#0a6b63,#62d2c2));--on-accent:var(--tidings-on-accent,light-dark(#fff,#06231f));--surface:var(--tidings-surface,light-dark(#fff,#17191d));--text:var(--tidings-text,light-dark(#15191e,#eceef0));--muted:var(--tidings-muted,light-dark(#5a6470,#9ca6b1));--line:var(--tidings-line,light-dark(#e6e8eb,#2b2f36));--hover:var(--tidings-hover,light-dark(#f4f6f7,#202429));display:inline-block;font:14px/1.45 var(--tidings-font,system-ui,sans-serif);color:var(--text)}
-:host([theme="light"]){color-scheme:light}
-:host([theme="dark"]){color-scheme:dark}
+:host([theme=light]){color-scheme:light}
+:host([theme=dark]){color-scheme:dark}
 :host([inline]){display:block}
-:host([hidden]),[hidden]{display:none !important}
+:host([hidden]),[hidden]{display:none!important}
 *{box-sizing:border-box}
 button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
-:focus-visible{outline:2px solid var(--accent);outline-offset:-2px}
+:focus-visible,.title:focus-visible::after{outline:2px solid var(--accent);outline-offset:-2px}
 svg{display:block;width:20px;flex:none;fill:none;stroke:currentColor;stroke-width:1.7;stroke-linecap:round;stroke-linejoin:round}
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .bell{anchor-name:--bell;position:relative;min-width:40px;height:40px;border-radius:20px}
 .bell svg{width:23px}
-.bell:hover,.tool:hover{background:color-mix(in srgb,currentColor 12%,#0000)}
+.bell:hover,.tool:hover,.strip,.sign,.action:first-child,.count{background:color-mix(in srgb,currentColor 12%,#0000)}
 .badge{position:absolute;top:2px;inset-inline-start:21px;min-width:18px;padding-inline:5px;border-radius:9px;font-size:11px;line-height:18px;font-weight:650;text-align:center;color:#fff;background:var(--tidings-badge,#cf3319);box-shadow:0 0 0 2px var(--surface)}
 .panel{position:relative;display:flex;flex-direction:column;width:var(--tidings-width,400px);height:var(--tidings-height,600px);padding:0;color:inherit;background:var(--surface);border:1px solid var(--line);border-radius:var(--tidings-radius,14px);overflow:hidden;outline:0}
 :host([inline]) .panel{width:auto}
@@ -29,9 +29,9 @@ h2{margin:0;flex:1;font-size:17px;line-height:32px;font-weight:650}
 .tool:hover,.tab:hover{color:var(--text)}
 .tabs{display:flex;gap:20px;padding-inline:18px;border-bottom:1px solid var(--line);overflow-x:auto;scrollbar-width:none;flex:none}
 .tab{padding-block:8px 10px;color:var(--muted);font-weight:550;white-space:nowrap}
-[aria-selected="true"]{color:var(--text);border-bottom:2px solid var(--accent);padding-bottom:8px}
+[aria-selected=true]{color:var(--text);border-bottom:2px solid var(--accent);padding-bottom:8px}
 .count{margin-inline-start:6px;padding:1px 6px;border-radius:9px;font-size:12px}
-.strip{display:flex;align-items:center;gap:10px;padding:8px 18px;font-size:13px;color:var(--warning);background:color-mix(in srgb,currentColor 12%,#0000)}
+.strip{display:flex;align-items:center;gap:10px;padding:8px 18px;font-size:13px}
 .strip span{flex:1}
 .retry,.action{padding:5px 13px;border-radius:8px;font-size:13px;font-weight:600;color:inherit;text-decoration:none;border:1px solid var(--line)}
 .body{position:relative;flex:1;min-height:0}
@@ -40,7 +40,7 @@ h2{margin:0;flex:1;font-size:17px;line-height:32px;font-weight:650}
 .message{position:absolute;inset-inline:0;display:flex;gap:12px;padding:13px 18px 14px;border-bottom:1px solid var(--line)}
 .message:hover,.message:focus-within{background:var(--hover)}
 .sign,.tool,.bell{display:grid;place-items:center;flex:none}
-.sign{width:36px;height:36px;border-radius:11px;color:var(--accent);background:color-mix(in srgb,currentColor 12%,#0000);position:relative}
+.sign{width:36px;height:36px;border-radius:11px;color:var(--accent);position:relative}
 .strip,.warning .sign{color:var(--tidings-warning,light-dark(#8f5408,#f0b860))}
 .success .sign{color:var(--tidings-success,light-dark(#1c7a3e,#6fd394))}
 .critical .sign{color:var(--tidings-critical,light-dark(#bf2a1d,#ff8f80))}
@@ -51,17 +51,16 @@ h2{margin:0;flex:1;font-size:17px;line-height:32px;font-weight:650}
 .title{flex:1;color:inherit;text-decoration:none;text-align:start;font-weight:500;outline:0}
 .new .title{font-weight:650}
 .title::after{content:"";position:absolute;inset:0}
-.title:focus-visible::after{outline:2px solid var(--accent);outline-offset:-2px}
 time,.until,.tail{font-size:12px;color:var(--muted)}
 .until{display:flex;gap:5px;margin-top:4px}
 .content{margin:2px 0 0;color:var(--muted);white-space:pre-line}
 .actions{display:flex;flex-wrap:wrap;gap:8px;margin-top:10px}
 .action{position:relative;max-width:100%;overflow-wrap:anywhere}
-.action:first-child,.count{color:var(--accent);background:color-mix(in srgb,currentColor 12%,#0000);border-color:#0000}
+.action:first-child,.count{color:var(--accent);border-color:#0000}
 .newer{color:var(--on-accent);background:var(--accent)}
-.action[aria-pressed="true"]{color:var(--muted);background:none}
+.action[aria-pressed=true]{color:var(--muted);background:none}
 .tools{position:absolute;top:7px;inset-inline-end:12px;display:flex;padding:2px;border-radius:10px;background:var(--surface);border:1px solid var(--line);opacity:0}
-[aria-haspopup="menu"] svg{stroke-width:2.6}
+[aria-haspopup=menu] svg{stroke-width:2.6}
 .tools .tool{width:28px;height:28px}
 .tools svg,.until svg{width:17px}
 .message:hover .tools,.message:focus-within .tools{opacity:1}
@@ -80,7 +79,7 @@ time,.until,.tail{font-size:12px;color:var(--muted)}
 @keyframes appear{from{opacity:0;translate:0 -6px}}
 @keyframes breathe{to{opacity:.4}}
 @media (max-width:480px){.panel[popover]{position-area:none;inset:0;margin:0;width:100vw;height:100dvh;max-height:none;border:0;border-radius:0}}
-@media (prefers-reduced-motion){*,::before,::after{animation:none !important}}
+@media (prefers-reduced-motion){*,::before,::after{animation:none!important}}
 `;
 
 /** @type {CSSStyleSheet | undefined} */

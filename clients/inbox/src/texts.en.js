@@ -32,6 +32,6 @@ export default {
   ended: "Your session has ended. Sign in again.",
   refused: "That could not be saved and was undone.",
   arrived: { one: "New notification: {title}", other: "{n} new notifications" },
-  badge: { one: "{n} unread", other: "{n} unread" },
-  newer: { one: "{n} new", other: "{n} new" },
+  badge: "{n} unread",
+  newer: "{n} new",
 };
