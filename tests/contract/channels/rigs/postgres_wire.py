@@ -49,9 +49,10 @@ class PostgresWire:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:  # one may have been accepted meanwhile
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
@@ -88,9 +89,9 @@ class PostgresWire:
                 await session.client_sends(*message)
         finally:
             session.end()
+            up_writer.transport.abort()  # first: whoever cancels this while it waits must not leave it open
             back.cancel()
             await asyncio.gather(back, return_exceptions=True)
-            up_writer.transport.abort()
 
     def error(self) -> bytes:
         """PostgreSQL's refusal."""
