@@ -1,8 +1,8 @@
 """The rig of the in-app inbox, whose provider is PostgreSQL: a wire to it for each behaviour."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import ClassVar, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -12,8 +12,9 @@ from tests.contract.channels.rigs.postgres_wire import QUOTED, PostgresWire
 from tests.support.ledger_rig import settings_of
 
 from tidings.channels.in_app.channel import InAppChannel
+from tidings.delivery.inbox import InboxMessage
 from tidings.delivery.ports import Channel, Content, SendRequest
-from tidings.ledger.database import Connection, PostgresDatabase
+from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.inbox.delivering import InboxDeliveries
 
 USER = "wilhelmina.harker"
@@ -27,20 +28,28 @@ BY_WIRE = (
 )
 
 
-class ScriptedDatabases:
-    """For each batch, connections that lead to a PostgreSQL with the behaviour whose turn it is."""
+class ScriptedInbox:
+    """For each message, an inbox in a PostgreSQL with the behaviour whose turn it is: none waits for another's."""
 
-    def __init__(self, databases: dict[Behaviour, PostgresDatabase]) -> None:
-        self._databases = databases
-        self.script: deque[Behaviour] = deque()
+    def __init__(self, rig: "InAppRig") -> None:
+        self._rig = rig
+        self._inboxes = {
+            behaviour: InboxDeliveries(database, size=1)
+            for behaviour, database in rig.databases.items()
+        }
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """One of the next."""
-        behaviour = self.script.popleft() if self.script else Behaviour.DELIVERED
-        database = self._databases.get(behaviour, self._databases[Behaviour.DELIVERED])
-        async with database.connection() as connection:
-            yield connection
+    async def deliver(self, message: InboxMessage, timeout: float) -> None:
+        """Deliver to the next."""
+        await self._next().deliver(message, timeout)
+
+    async def check(self) -> None:
+        """Check the next."""
+        await self._next().check()
+
+    def _next(self) -> InboxDeliveries:
+        script = self._rig.behaviours
+        behaviour = script.popleft() if script else Behaviour.DELIVERED
+        return self._inboxes.get(behaviour, self._inboxes[Behaviour.DELIVERED])
 
 
 class InAppRig:
@@ -61,10 +70,13 @@ class InAppRig:
         self._url = database_url
         self._stack = AsyncExitStack()
         self._wires: dict[Behaviour, PostgresWire] = {}
-        self._databases = ScriptedDatabases({})
+        self.databases: dict[Behaviour, PostgresDatabase] = {}
+        """By the behaviour of the wire to them."""
+        self.behaviours: deque[Behaviour] = deque()
+        """Of the messages to come."""
 
     async def __aenter__(self) -> Self:
-        databases = {}
+        databases = self.databases
         for behaviour in BY_WIRE:
             wire = PostgresWire(self._url, behaviour, QUOTED)
             self._wires[behaviour] = await self._stack.enter_async_context(wire)
@@ -72,7 +84,6 @@ class InAppRig:
         parts = urlsplit(self._url)
         nowhere = parts._replace(netloc=f"tidings@127.0.0.1:{NOBODY}")
         databases[Behaviour.GONE] = await self._opened(urlunsplit(nowhere))
-        self._databases = ScriptedDatabases(databases)
         usual = databases[Behaviour.DELIVERED]
         async with usual.connection(), usual.connection():
             pass  # as many as it takes: later ones would look like the channel's
@@ -92,8 +103,7 @@ class InAppRig:
 
     async def channel(self) -> Channel:
         """A channel that delivers each message by itself, so that each has the behaviour of its turn."""
-        inbox = InboxDeliveries(self._databases, size=1)  # type: ignore[arg-type]  # it needs connections only
-        return InAppChannel(inbox)
+        return InAppChannel(ScriptedInbox(self))
 
     def request(self, *, timeout: float = 5.0) -> SendRequest:
         """A message to one user."""
@@ -108,7 +118,7 @@ class InAppRig:
 
     def script(self, *behaviours: Behaviour) -> None:
         """One for each statement to come."""
-        self._databases.script = deque(behaviours)
+        self.behaviours = deque(behaviours)
 
     @property
     def taken(self) -> int:
