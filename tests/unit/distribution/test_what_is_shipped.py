@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOADED_BY_NAME = {"httptools", "websockets"}
+LOADED_BY_NAME = {"httptools"}
 """Imported by a library of ours that is given its name."""
 OTHERS = {"aiosmtpd", "tidings-local", "pytest", "hypothesis"}
 
