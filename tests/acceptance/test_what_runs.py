@@ -46,7 +46,7 @@ async def test_a_worker_is_listed_while_it_runs_and_missed_when_it_does_not(
         assert (known["roles"], known["pid"], known["channels"], known["running"]) == (
             ["worker"],
             worker.process.pid,
-            ["email"],
+            ["email", "in_app"],
             True,
         )
         assert await channel_state(env) == "delivering"

@@ -132,7 +132,8 @@ async def test_a_wrong_setting_is_named(env: Env) -> None:
 async def test_a_worker_with_nothing_to_deliver_says_what_to_set(env: Env) -> None:
     bare = {name: value for name, value in env.items() if not name.startswith("TIDINGS_EMAIL")}
     misspelt = {"TIDINGS_EMIAL_HOST": "mx", "TIDINGS_DATABASE_URL": "postgresql://x@[::1]:1/x"}
-    refused = await tidings("worker", env={**bare, **misspelt, "TIDINGS_LOG_FORMAT": "json"})
+    alone = {"TIDINGS_LOG_FORMAT": "json", "TIDINGS_IN_APP_ENABLED": "false"}
+    refused = await tidings("worker", env={**bare, **misspelt, **alone})
     assert refused.code == 2
     warning, error = refused.err.splitlines()
     assert json.loads(warning)["name"] == "TIDINGS_EMIAL_HOST"

@@ -113,7 +113,7 @@ class World:
             assert tab.faults == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def environment(postgresql_url: str, migrated_template: str) -> Iterator[None]:
     """The settings of the API. RabbitMQ is not there, so that it looks for changes every second."""
     with (
@@ -129,7 +129,7 @@ def environment(postgresql_url: str, migrated_template: str) -> Iterator[None]:
         yield
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(environment: None) -> AsyncIterator[World]:
     """All of it. Where there is no Chromium its tests are skipped, and fail in CI."""
     program = chromium()

@@ -1,5 +1,6 @@
 """`tidings inbox`: inboxes of end users."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -69,8 +70,12 @@ def _print_inbox(view: SupportInboxView) -> None:
     out.print(
         f"{counted(unread, 'unread message')}, {unseen} of them unseen; revision {view.revision}."
     )
+    out.print(_table(view.messages, now))
+
+
+def _table(messages: Sequence[SupportMessageView], now: datetime) -> Rows:
     names = ("State", "Since", "Message", "Type", "Severity", "Delivered")
-    out.print(Rows(names, [_row(message, now) for message in view.messages]))
+    return Rows(names, [_row(message, now) for message in messages])
 
 
 def _row(view: SupportMessageView, now: datetime) -> Row:

@@ -41,7 +41,8 @@ def show(as_json: AsJson = False) -> None:
             so = "" if state == "*" else f" as {state}"
             out.print(f"Tenant {tenant}, finished{so}: kept {retention.in_words(period)}.")
     read, unread = map(retention.in_words, (view.inbox_read, view.inbox_unread))
-    out.print(f"Messages of inboxes are kept {read} once they were read, {unread} otherwise.")
+    out.print(f"Messages of inboxes, read: kept {read}.")
+    out.print(f"Messages of inboxes, unread: kept {unread}.")
     out.print(_places(view.partitions))
 
 

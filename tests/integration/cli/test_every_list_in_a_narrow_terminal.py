@@ -59,6 +59,8 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "templates list": (),
 }
 NO_LISTS: Final = {
+    "inbox show",  # its user is an argument; every width of its table is tried beside the others'
+    "inbox token",
     "cancel",
     "dead discard",
     "dead edit",

@@ -23,6 +23,7 @@ from tidings.cli import (
     audit,
     channels,
     dead_letter_views,
+    inbox,
     job_views,
     keys,
     listing,
@@ -45,6 +46,7 @@ from tidings.delivery.schedule import Misfire
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
+from tidings.ledger.inbox.messages import StoredMessage
 from tidings.ledger.notifications.details import NotificationSummary
 from tidings.ledger.notifications.requeue import Stranded
 from tidings.ledger.operators.audit import JournalFindings
@@ -58,6 +60,7 @@ from tidings.operations.channels import DELIVERING, ChannelStatus
 from tidings.operations.dead_letters.lookup import DeadLetterGroupView
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.views import DeadLetterView
+from tidings.operations.inbox.support import SupportMessageView
 from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.keys import ApiKey, KeyView
 from tidings.operations.notifications import ListedView
@@ -267,6 +270,16 @@ ENTRY: Final = EnteredNotification(
 JOURNAL: Final = JournalFindings(COUNTS, 0, ())
 SOUND: Final = AuditView(COUNTS, None, JOURNAL, ())
 
+MESSAGE: Final = StoredMessage(
+    **{
+        **dict.fromkeys(StoredMessage.__dataclass_fields__),
+        "id": UUID(int=7),
+        "type": "comment.mentioned",
+        "severity": "warning",
+        "created_at": NOW,
+    }  # type: ignore[arg-type]  # all others are None
+)
+
 TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     outbox._lanes: lambda: outbox._lanes(OUTBOX),
     outbox._failed: lambda: outbox._failed(OUTBOX),
@@ -318,6 +331,9 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     audit._states: lambda: audit._states(SOUND),
     outbox_entries.table: lambda: outbox_entries.table([ENTRY, replace(ENTRY, last_error=None)]),
     keys._table: lambda: keys._table([KeyView(KEY), KeyView(replace(KEY, revoked_at=NOW))]),
+    inbox._table: lambda: inbox._table(
+        [SupportMessageView(MESSAGE), SupportMessageView(replace(MESSAGE, read_at=NOW))], NOW
+    ),
 }
 NAMES: Final = [f"{made.__module__.rpartition('.')[2]}.{made.__name__}" for made in TABLES]
 
