@@ -20,6 +20,9 @@ from tidings_events.notifications.fields import (
     given,
 )
 
+LONGEST_TITLE = 200
+LONGEST_BODY = 4_000
+"""Characters."""
 MAX_ACTIONS = 2
 MAX_DATA_BYTES = 16 * 1024
 """Of `data` as JSON: every list and every live connection of the user carries it."""
@@ -127,7 +130,7 @@ class InAppNotification(TemplatedNotification):
     title: (
         Annotated[
             str,
-            StringConstraints(min_length=1, max_length=200),
+            StringConstraints(min_length=1, max_length=LONGEST_TITLE),
             ONE_LINE,
             LINE_IN_SCHEMA,
             Unquoted(),
@@ -137,7 +140,7 @@ class InAppNotification(TemplatedNotification):
     body: (
         Annotated[
             str,
-            StringConstraints(min_length=1, max_length=4000),
+            StringConstraints(min_length=1, max_length=LONGEST_BODY),
             NO_NUL,
             NO_NUL_IN_SCHEMA,
             Unquoted(),

@@ -26,12 +26,11 @@ from tidings.delivery.inbox import Inbox, InboxMessage
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, Verdict
 from tidings_events import InAppNotification
+from tidings_events.notifications.in_app import LONGEST_BODY, LONGEST_TITLE
 
 PROVIDER: Final = "inbox"
 STORED: Final = "stored"
 """In place of a provider's reply code."""
-LONGEST_TITLE: Final = 200
-LONGEST_BODY: Final = 4_000
 CUT: Final = "…"
 """Ends a title or body that a template rendered too long."""
 

@@ -4,6 +4,7 @@ from tidings.channels.in_app.settings import InAppSettings
 from tidings.channels.spec import ChannelSetup, ChannelSpec, OperatorAlert
 from tidings.delivery.ports import Channel, TemplateParts
 from tidings_events import InAppNotification
+from tidings_events.notifications.in_app import LONGEST_BODY, LONGEST_TITLE
 
 
 def _build(setup: ChannelSetup[InAppSettings, None]) -> Channel:
@@ -14,8 +15,8 @@ def _build(setup: ChannelSetup[InAppSettings, None]) -> Channel:
 
 def _alert_fields(alert: OperatorAlert) -> dict[str, str]:
     return {
-        "title": alert.title[:200],
-        "body": alert.text[:4_000],
+        "title": alert.title[:LONGEST_TITLE],
+        "body": alert.text[:LONGEST_BODY],
         "type": "alert",
         "severity": "critical",
     }
