@@ -29,6 +29,9 @@ LAYOUT: Final[Topology] = topology({CHANNEL: TIERS})
 class Tidings:
     """`tidings worker` for mail; the same worker around a channel that does nothing, or only waits."""
 
+    channel = CHANNEL
+    layout = LAYOUT
+    """What its worker declares."""
     vhost = "/"
     attempts: str | None = "attempts"
     about = About(
@@ -48,21 +51,21 @@ class Tidings:
     def declare(self, wire: Wire, priorities: Sequence[str]) -> None:
         """As the worker declares them at its start."""
         del priorities
-        for exchange in LAYOUT.exchanges:
+        for exchange in self.layout.exchanges:
             wire.declare_exchange(exchange.name, exchange.type, exchange.arguments)
-        for queue in LAYOUT.queues:
+        for queue in self.layout.queues:
             wire.declare_queue(queue.name, queue.arguments)
-        for binding in LAYOUT.bindings:
+        for binding in self.layout.bindings:
             wire.bind(binding.queue, binding.exchange, binding.key)
 
     def queue(self, priority: str) -> str:
         """A lane."""
-        return lane_queue(Lane(CHANNEL, priority))
+        return lane_queue(Lane(self.channel, priority))
 
     def queues(self, priorities: Sequence[str]) -> Sequence[str]:
         """The whole topology of the channel."""
         del priorities
-        return [queue.name for queue in LAYOUT.queues]
+        return [queue.name for queue in self.layout.queues]
 
     def envelope(self, message: Message) -> Envelope:
         """As the contract says."""

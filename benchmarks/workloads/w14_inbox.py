@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from benchmarks.amqp import Envelope, Wire
+from benchmarks.amqp import Envelope
 from benchmarks.contenders.base import PYTHON, Contender, Job
 from benchmarks.contenders.tidings import TIERS, Tidings
 from benchmarks.drain import drain
@@ -13,8 +13,7 @@ from benchmarks.processes import Command
 from benchmarks.results import Measurement
 from benchmarks.stage import NotDone, Stage
 from benchmarks.workloads.base import RATE, Workload
-from tidings.broker.topology.layout import Topology, lane_queue, topology
-from tidings.delivery.attempt import Lane
+from tidings.broker.topology.layout import topology
 from tidings_events.routing import EXCHANGE
 
 MESSAGES: Final = 40_000
@@ -22,30 +21,13 @@ USERS: Final = 10_000
 LONGEST: Final = 10.0
 """Seconds after which it has shown its rate."""
 CHANNEL: Final = "in_app"
-LAYOUT: Final[Topology] = topology({CHANNEL: TIERS})
 
 
 class Inboxes(Tidings):
     """`tidings worker` for inboxes, as it is set by default."""
 
-    def declare(self, wire: Wire, priorities: Sequence[str]) -> None:
-        """As the worker declares them at its start."""
-        del priorities
-        for exchange in LAYOUT.exchanges:
-            wire.declare_exchange(exchange.name, exchange.type, exchange.arguments)
-        for queue in LAYOUT.queues:
-            wire.declare_queue(queue.name, queue.arguments)
-        for binding in LAYOUT.bindings:
-            wire.bind(binding.queue, binding.exchange, binding.key)
-
-    def queue(self, priority: str) -> str:
-        """A lane."""
-        return lane_queue(Lane(CHANNEL, priority))
-
-    def queues(self, priorities: Sequence[str]) -> Sequence[str]:
-        """The whole topology of the channel."""
-        del priorities
-        return [queue.name for queue in LAYOUT.queues]
+    channel = CHANNEL
+    layout = topology({CHANNEL: TIERS})
 
     def envelope(self, message: Message) -> Envelope:
         """The message of a notification, for one of the users."""
