@@ -19,6 +19,7 @@ from tests.support.worker_rig import eventually
 
 from tidings.api.live.protocols import SocketProtocol
 from tidings.delivery.errors import LedgerUnavailable
+from tidings.inbox import hub
 from tidings.inbox.opening import Live
 from tidings.ledger import migrate
 from tidings.ledger.inbox.messages import InboxUser
@@ -51,6 +52,18 @@ async def test_a_connection_ends_with_its_token_unless_it_is_given_another(api: 
         assert await left_alone.closed() == 4410
         await delivered(api.backend.ledger.database, InboxUser("default", user), {})
         assert (await prolonged.next())["revision"] == 1
+
+
+async def test_a_silent_connection_is_sent_signs_of_life(
+    api: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "SILENCE", 0.0)
+    async with (
+        following(api.api.port, somebody()) as client,
+        streaming(api.session, token_of(somebody())) as events,
+    ):
+        assert [(await client.next())["type"] for _ in range(2)] == ["reset", "heartbeat"]
+        assert [(await events.next()).get("comment") for _ in range(2)] == [None, "heartbeat"]
 
 
 @pytest.mark.parametrize(
