@@ -90,9 +90,8 @@ class LedgerSettings(BaseSettings):
     """`postgresql://user:password@host:port/database`. The server's certificate is verified unless it runs on this
     machine: add `?sslrootcert=FILE` for your own authority, `?sslmode=disable` to connect without TLS."""
     database_pool_size: int = Field(default=6, ge=3, le=100)
-    """Most connections of a process; an API has as many again for what it
-    accepts, and for live connections. A scheduler keeps one connection for
-    LISTEN, and one for retention."""
+    """Most connections of a process; an API has as many again for what it accepts, and for live connections. A scheduler
+    keeps one connection for LISTEN, and one for retention."""
     database_timeout: Duration = 10.0
     """Timeout of one statement."""
     batch_size: int = Field(default=200, ge=1, le=1000)
