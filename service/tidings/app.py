@@ -208,8 +208,13 @@ def _roles(
             case "api":
                 # Its libraries take 26 MB, which other roles don't need.
                 from tidings.api import Api
+                from tidings.console import Console
 
-                yield role, Api(settings, ledger.actor, metrics.api, inbox_hints=hints)
+                console = Console if settings.console.enabled else None
+                yield (
+                    role,
+                    Api(settings, ledger.actor, metrics.api, inbox_hints=hints, console=console),
+                )
             case _:
                 raise ConfigurationError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
 

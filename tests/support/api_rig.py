@@ -15,6 +15,7 @@ from tests.support.worker_rig import eventually
 from tidings.api import Api
 from tidings.api.route import Route
 from tidings.api.routes import routes
+from tidings.api.server import MakeConsole
 from tidings.delivery.inbox import InboxHints
 from tidings.ledger import PostgresLedger
 from tidings.operations import keys
@@ -98,16 +99,20 @@ class ApiRig:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *more: Route, inbox_hints: InboxHints | None = None
+    settings: Settings,
+    *more: Route,
+    inbox_hints: InboxHints | None = None,
+    console: MakeConsole | None = None,
 ) -> AsyncIterator[ApiRig]:
     """A running API, stopped gracefully at the end.
 
     Args:
         more: Routes beside its own.
         inbox_hints: Announces what it changes in inboxes.
+        console: Makes the pages of operators; None: they are not served.
     """
     metrics, stop = Metrics(), asyncio.Event()
-    api = Api(settings, "api test", metrics.api, (*routes(), *more), inbox_hints)
+    api = Api(settings, "api test", metrics.api, (*routes(), *more), inbox_hints, console)
     task = asyncio.create_task(api.run(stop))
     await eventually(lambda: api.ready or task.done())
     if task.done():

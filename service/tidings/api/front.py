@@ -20,6 +20,8 @@ from tidings.inbox.measured import LiveMetrics
 
 log = structlog.get_logger(__name__)
 
+CONSOLE: Final = "/console/"
+"""How the addresses of its pages begin."""
 UNMATCHED: Final = "unmatched"
 """The route in metrics of a request to no route."""
 
@@ -62,6 +64,7 @@ class Front:
         cross_origin: Which pages of other origins may use what.
         metrics: Counts requests.
         sockets: Serves WebSockets, and lets in who may use them.
+        console: Serves the pages of operators, and lets in who may see them; None: there are none.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Front:
         cross_origin: CrossOrigin,
         metrics: RequestMetrics,
         sockets: ASGIApp,
+        console: ASGIApp | None = None,
     ) -> None:
         self._application = application
         self._authentication = authentication
@@ -86,6 +90,7 @@ class Front:
         self._public_below = tuple(path.partition("{")[0] for path in public if "{" in path)
         self._metrics = metrics
         self._sockets = sockets
+        self._console = console
         self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,6 +160,8 @@ class Front:
             return self._application  # however many there are: a busy process is alive
         if self._in_progress > self._most:
             raise unavailable("too many requests are in progress; try again")
+        if self._console is not None and f"{scope['path']}/".startswith(CONSOLE):
+            return self._console
         sender = await self._authentication.sender(authorization)
         scope["tidings.sender"] = sender
         scope["tidings.rate"] = self._quotas(sender).take(sender.quota_key)

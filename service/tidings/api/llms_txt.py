@@ -11,8 +11,8 @@ SUMMARY: Final = (
     "programs act on what failed."
 )
 NOTES: Final = (
-    "Send an API key with every request: `Authorization: Bearer tk_live_…`. Its scopes are `send`, `read`, `operate` "
-    "and `admin`; each route names the one it needs.",
+    "Send an API key with every request: `Authorization: Bearer tk_live_…`. Its scopes are `send`, `read`, "
+    "`reveal`, `operate` and `admin`; each route names the one it needs.",
     "With a test key, `tk_test_…`, everything is recorded and nobody reached; `fails-once@tidings.test` and others fail on "
     "purpose.",
     "Routes under `/v1/inbox` are for an application's end users, and take a token (JWT) of theirs in place of a key.",

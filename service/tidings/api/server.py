@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from tidings.api.application import application
 from tidings.api.authentication import Authentication
@@ -56,6 +57,9 @@ KEEP_ALIVE: Final = 75
 """Seconds for which an idle connection is kept: longer than the 60 s of common proxies, so that they close first."""
 
 
+MakeConsole = Callable[[Backend, Keyring], ASGIApp]
+
+
 class _Server(uvicorn.Server):
     """uvicorn without signal handlers of its own: the process has its own."""
 
@@ -75,6 +79,7 @@ class Api:
         metrics: Of the process.
         served: Its routes, if not all.
         inbox_hints: Where changes of inboxes are announced; nowhere if None.
+        console: Makes the pages of operators; None: they are not served.
     """
 
     def __init__(
@@ -84,8 +89,10 @@ class Api:
         metrics: RequestMetrics,
         served: Sequence[Route] | None = None,
         inbox_hints: InboxHints | None = None,
+        console: MakeConsole | None = None,
     ) -> None:
         self._settings = settings
+        self._make_console = console
         self._routes = tuple(routes()) if served is None else tuple(served)
         self._actor = actor
         self._metrics = metrics
@@ -193,6 +200,7 @@ class Api:
             InboxSockets(
                 live.hub, LiveAdmission(authentication, live.tickets, of_users), self._metrics.live
             ),
+            None if self._make_console is None else self._make_console(backend, keyring),
         )
         return uvicorn.Config(
             front,

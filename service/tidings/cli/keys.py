@@ -56,8 +56,8 @@ def create(
 ) -> None:
     """Create a key and print it: only its hash is stored, so it is shown this once.
 
-    Scopes: send (submit and cancel notifications), read (with people masked), operate (channels, dead letters), admin
-    (reveal, erase, audit trail). None includes another.
+    Scopes: send (submit and cancel notifications), read (with people masked), reveal (people and content), operate
+    (channels, dead letters), admin (erase, audit trail). None includes another.
 
     Examples:
       [bold]tidings keys create --tenant shop --scope send --scope read[/]

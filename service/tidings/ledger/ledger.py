@@ -21,6 +21,7 @@ from tidings.ledger.notifications.requeue import Requeues
 from tidings.ledger.operators.actions import Actions
 from tidings.ledger.operators.api_keys import ApiKeys
 from tidings.ledger.operators.audit import LedgerAudit
+from tidings.ledger.operators.console_sessions import ConsoleSessions
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.dispatching import Dispatching
 from tidings.ledger.operators.processes import Processes
@@ -76,6 +77,7 @@ class PostgresLedger:
         self.partitions = Partitions(self.database)
         self.actions = Actions(self.database)
         self.api_keys = ApiKeys(self.database)
+        self.console_sessions = ConsoleSessions(self.database)
         self.token_revocations = TokenRevocations(self.database)
         self.trail = Trail(self.database)
         self.rollups = Rollups(self.database, retention=settings.rollup_retention)

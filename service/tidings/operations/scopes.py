@@ -13,8 +13,10 @@ class Scope(StrEnum):
     """Read notifications, dead letters and statistics, with people and content masked."""
     OPERATE = "operate"
     """Act on channels, dead letters, jobs and the outbox."""
+    REVEAL = "reveal"
+    """See people and content unmasked."""
     ADMIN = "admin"
-    """Reveal people and content, read the audit trail, erase."""
+    """Manage keys, read the audit trail, erase."""
 
 
 EVERY_TENANT: Final = "*"

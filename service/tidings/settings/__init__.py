@@ -10,6 +10,7 @@ from tidings.channels.settings import DEFAULT_RETRY, ChannelSettings
 from tidings.runtime.environment.formats import Duration, NumberFormat, Rate
 from tidings.settings.api import ApiSettings
 from tidings.settings.broker import BrokerSettings
+from tidings.settings.console import ConsoleSettings
 from tidings.settings.everything import Settings, sections
 from tidings.settings.ledger import LedgerSettings
 from tidings.settings.mcp import McpSettings
@@ -23,6 +24,7 @@ __all__ = [
     "BrokerSettings",
     "CategorySettings",
     "ChannelSettings",
+    "ConsoleSettings",
     "Duration",
     "LedgerSettings",
     "McpSettings",

@@ -14,6 +14,7 @@ from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy
 from tidings.runtime.environment.reading import read
 from tidings.settings.api import ApiSettings
 from tidings.settings.broker import BrokerSettings
+from tidings.settings.console import ConsoleSettings
 from tidings.settings.ledger import LedgerSettings
 from tidings.settings.mcp import McpSettings
 from tidings.settings.outbox import OutboxSettings
@@ -31,6 +32,7 @@ def sections() -> tuple[type[BaseSettings], ...]:
         *_accounts(),
         AlertSettings,
         ApiSettings,
+        ConsoleSettings,
         McpSettings,
     )
 
@@ -73,6 +75,11 @@ class Settings:
     def api(self) -> ApiSettings:
         """The HTTP API."""
         return read(ApiSettings)
+
+    @cached_property
+    def console(self) -> ConsoleSettings:
+        """The console."""
+        return read(ConsoleSettings)
 
     @cached_property
     def mcp(self) -> McpSettings:

@@ -144,6 +144,7 @@ def _sections(settings: Settings) -> Mapping[type[BaseSettings], BaseSettings]:
         settings.outbox,
         settings.alerting,
         settings.api,
+        settings.console,
         settings.mcp,
         *settings.channels.values(),
         *settings.accounts.values(),

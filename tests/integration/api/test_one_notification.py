@@ -34,7 +34,7 @@ async def test_people_and_content_are_revealed_to_an_admin_alone(api: ApiRig, id
     path = f"/v1/notifications/{id_}?reveal=true"
     refused = await api.ask("GET", path, await api.key("read", "operate", "send"))
     assert refused.status == 403
-    shown = await api.ask("GET", path, await api.key("read", "admin"))
+    shown = await api.ask("GET", path, await api.key("read", "reveal"))
     assert shown.data["recipient"] == "jane@example.com"
     assert shown.data["body"]["body"] == "How are you?"
 

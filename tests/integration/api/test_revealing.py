@@ -1,4 +1,4 @@
-"""Who has people and content shown unmasked needs the scope `admin`, and is in the audit trail, on every route."""
+"""Who has people and content shown unmasked needs the scope `reveal`, and is in the audit trail, on every route."""
 
 import json
 from uuid import UUID, uuid4
@@ -42,27 +42,29 @@ async def _stored(api: ApiRig, tenant: str) -> dict[str, UUID]:
     }
 
 
-async def test_every_route_that_reveals_needs_an_admin_and_is_in_the_audit_trail(
+async def test_every_route_that_reveals_needs_its_scope_and_is_in_the_audit_trail(
     api: ApiRig,
 ) -> None:
     tenant = f"t{uuid4().hex[:8]}"
     ids = await _stored(api, tenant)
     assert {"/v1/notifications", "/v1/notifications/export", *ids} == REVEALING
     reader = await api.key("read", tenant=tenant)
-    admin = await api.key("read", "admin", tenant=tenant, name="auditor")
+    auditor = await api.key("read", "reveal", tenant=tenant, name="auditor")
     for path in sorted(REVEALING):
         address = path.replace("{id}", str(ids.get(path, "")))
-        assert PERSON not in (await api.ask("GET", address, admin)).body, path
+        assert PERSON not in (await api.ask("GET", address, auditor)).body, path
         assert (await api.ask("GET", f"{address}?reveal=true", reader)).status == 403, path
         sent = {"X-Request-Id": f"{tenant}{path.replace('{id}', 'id')}"}
-        answer = await api.ask("GET", f"{address}?reveal=true", admin, headers=sent)
+        answer = await api.ask("GET", f"{address}?reveal=true", auditor, headers=sent)
         assert PERSON in answer.body, path
         noted = await api.fetch(
             "SELECT action, details FROM operator_actions WHERE actor = $1",
-            f"api-key auditor {admin[:16]} (request {sent['X-Request-Id']})",
+            f"api-key auditor {auditor[:16]} (request {sent['X-Request-Id']})",
         )
         assert [row["action"] for row in noted] == ["revealed people and content"], path
         if path in ids:
             assert list(json.loads(noted[0]["details"]).values()) == [str(ids[path])]
-    masked = await api.fetch("SELECT FROM operator_actions WHERE actor LIKE $1", f"%{admin[:16]}%")
+    masked = await api.fetch(
+        "SELECT FROM operator_actions WHERE actor LIKE $1", f"%{auditor[:16]}%"
+    )
     assert len(masked) == len(REVEALING)

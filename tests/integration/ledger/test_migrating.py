@@ -57,6 +57,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "alembic_version",
         "api_keys",
         "api_requests",
+        "console_sessions",
         "attempts",
         "channel_orders",
         "operator_actions",

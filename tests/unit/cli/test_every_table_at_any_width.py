@@ -238,7 +238,7 @@ KEY: Final = ApiKey(
     prefix="tk_live_4bF9xQ2m",
     name="the-warehouse-of-a-subsidiary",
     tenant="a-subsidiary",
-    scopes=("send", "read", "operate", "admin"),
+    scopes=("send", "read", "operate", "reveal", "admin"),
     test=False,
     created_at=NOW - timedelta(days=90),
     created_by="cli somebody@desk.example.com",

@@ -156,6 +156,12 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "recipient": ("ops@example.com", "ops@example.com"),
         "every": ("5m", 300.0),
     },
+    "ConsoleSettings": {
+        "enabled": ("false", False),
+        "url": ("https://t.example.com/", "https://t.example.com"),
+        "session": ("8h", 28_800.0),
+        "idle": ("30m", 1_800.0),
+    },
     "McpSettings": {"api_key": ("hunter2", SECRET)},
     "ApiSettings": {
         "listen": ("[::]:9000", "[::]:9000"),
@@ -219,6 +225,7 @@ def section_of(settings: Settings, name: str) -> Any:
         settings.outbox,
         settings.alerting,
         settings.api,
+        settings.console,
         settings.mcp,
         *settings.channels.values(),
         *settings.accounts.values(),

@@ -68,7 +68,7 @@ class FilterQuery(TestsQuery):
     until: End | None = Field(default=None, description="Accepted before.")
     reveal: bool = Field(
         default=False,
-        description="Show people unmasked; needs the scope `admin` too, and is kept in the audit trail.",
+        description="Show people unmasked; needs the scope `reveal` too, and is kept in the audit trail.",
         examples=[False],
     )
 

@@ -96,7 +96,7 @@ class RevealQuery(Parameters):
 
     reveal: bool = Field(
         default=False,
-        description="Show people and content; needs the scope `admin` too, and is kept in the audit trail.",
+        description="Show people and content; needs the scope `reveal` too, and is kept in the audit trail.",
         examples=[False],
     )
 
@@ -161,5 +161,5 @@ def check_reveal(call: AnyCall) -> None:
     Raises:
         ApiProblem: The key may not.
     """
-    if call.query.reveal and Scope.ADMIN not in call.principal.scopes:
-        raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
+    if call.query.reveal and Scope.REVEAL not in call.principal.scopes:
+        raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `reveal` too")

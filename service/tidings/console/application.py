@@ -1,0 +1,234 @@
+"""The ASGI application of the console: admits the visitor, finds the page, and shows errors as pages."""
+
+import gzip
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, unquote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from tidings.console import signing_in
+from tidings.console.forms import Form, read_form
+from tidings.console.page import (
+    ROOT,
+    Answer,
+    ConsolePage,
+    ConsoleServices,
+    Download,
+    Html,
+    JsonAnswer,
+    SeeOther,
+    Visit,
+)
+from tidings.console.pages import pages
+from tidings.console.problems import Forbidden, described
+from tidings.console.rendering import MEDIA_TYPES, assets, environment
+from tidings.console.sessions import NOTICE, check_form, check_origin, drop, keep, visitor_of
+from tidings.console.visitors import Visitor
+from tidings.operations.backend import Backend
+from tidings.operations.keyring import Keyring
+from tidings.operations.scopes import Scope as Permission
+
+SECURITY: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+THEME: Final = "tidings_theme"
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+WORTH_COMPRESSING: Final = 1_000
+"""Bytes."""
+
+
+class _Measured(NamedTuple):
+    """What metrics call a page."""
+
+    path: str
+
+
+class Console:
+    """The console.
+
+    Args:
+        backend: For the operations.
+        keyring: The API keys, with which people may sign in.
+        served: Its pages, if not all.
+    """
+
+    def __init__(
+        self, backend: Backend, keyring: Keyring, served: Iterable[ConsolePage] | None = None
+    ) -> None:
+        self._services = ConsoleServices(backend, keyring)
+        self._templates = environment()
+        self._secure = backend.settings.console.url.startswith("https:")
+        listed = tuple(pages()) if served is None else tuple(served)
+        self._templates.globals["served"] = {page.path for page in listed}
+        self._router = Router(
+            [
+                Route(f"{ROOT}/assets/{{name}}", _asset),
+                Route(f"{ROOT}/sign-in", self._sign_in_page, methods=["GET"]),
+                Route(f"{ROOT}/sign-in", self._sign_in, methods=["POST"]),
+                Route(f"{ROOT}/sign-out", self._sign_out, methods=["POST"]),
+                Route(f"{ROOT}/theme", self._theme, methods=["POST"]),
+                *(
+                    Route(ROOT + page.path, self._endpoint(page), methods=[page.method])
+                    for page in listed
+                ),
+            ],
+            redirect_slashes=True,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; it raises nothing that a page can say."""
+        request = Request(scope, receive)
+        scope.setdefault("app", self)  # so that the router raises what it does not find
+        try:
+            await self._router(scope, receive, send)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the person gets a page
+            await self._error(request, error, scope.get("tidings.visitor"))(scope, receive, send)
+
+    def _endpoint(self, page: ConsolePage) -> Callable[[Request], Awaitable[Response]]:
+        measured = _Measured(ROOT + page.path)
+
+        async def endpoint(request: Request) -> Response:
+            request.scope["route"] = measured
+            visitor = await visitor_of(self._services.backend, request)
+            if visitor is None:
+                return self._to_sign_in(request)
+            request.scope["tidings.visitor"] = visitor
+            reason = visitor.why_not(
+                page.scope, live_only=page.live_only, all_tenants=page.all_tenants
+            )
+            if reason:
+                raise Forbidden(f"This {reason}.")
+            form = await self._form(request, visitor) if page.method == "POST" else Form()
+            request_id: str = request.scope["tidings.request_id"]
+            visit = Visit(self._services, request, request_id, visitor, form)
+            return self._response(request, visitor, await page.handler(visit))
+
+        return endpoint
+
+    async def _form(self, request: Request, visitor: Visitor) -> Form:
+        check_origin(request, self._services.backend.settings.console.url)
+        form = await read_form(request)
+        check_form(visitor, form)
+        return form
+
+    def _response(self, request: Request, visitor: Visitor, answer: Answer) -> Response:
+        match answer:
+            case Html(template, values, status):
+                return self._html(request, template, values, status, visitor)
+            case SeeOther(to, notice):
+                response: Response = RedirectResponse(ROOT + to, 303, SECURITY)
+                if notice:
+                    keep(response, NOTICE, quote(notice), secure=self._secure)
+                return response
+            case Download(name, parts, media_type):
+                named = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+                headers = {**SECURITY, "Content-Disposition": named}
+                return StreamingResponse(parts, headers=headers, media_type=media_type)
+            case JsonAnswer(data):
+                return Response(json.dumps(data), headers=SECURITY, media_type="application/json")
+
+    def _html(
+        self,
+        request: Request,
+        template: str,
+        values: Any,
+        status: int,
+        visitor: Visitor | None,
+    ) -> Response:
+        notice = unquote(request.cookies.get(NOTICE, ""))
+        theme = request.cookies.get(THEME, "")
+        body = self._templates.get_template(template).render(
+            {
+                "visitor": visitor,
+                "notice": notice,
+                "theme": theme if theme in {"dark", "light"} else "",
+                "here": request.url.path.removeprefix(ROOT) or "/",
+                "request": request,
+                "Scope": Permission,
+                **values,
+            }
+        )
+        response = _compressed(request, body.encode(), "text/html; charset=utf-8", status, SECURITY)
+        if notice:
+            drop(response, NOTICE)
+        return response
+
+    def _error(self, request: Request, error: Exception, visitor: Visitor | None) -> Response:
+        problem, request_id = described(error), request.scope["tidings.request_id"]
+        values = {"problem": problem, "request_id": request_id}
+        return self._html(request, "error.html", values, problem.status, visitor)
+
+    def _to_sign_in(self, request: Request) -> Response:
+        """A person who signs in gets what they wanted to look at."""
+        wanted = request.url.path.removeprefix(ROOT)
+        if request.url.query:
+            wanted += f"?{request.url.query}"
+        after = (
+            f"?next={quote(wanted)}" if request.method == "GET" and wanted not in {"", "/"} else ""
+        )
+        return RedirectResponse(f"{ROOT}/sign-in{after}", 303, SECURITY)
+
+    async def _sign_in_page(self, request: Request) -> Response:
+        values = {"next": request.query_params.get("next", ""), "problem": ""}
+        return self._html(request, "sign_in.html", values, 200, None)
+
+    async def _sign_in(self, request: Request) -> Response:
+        check_origin(request, self._services.backend.settings.console.url)
+        form = await read_form(request)
+        token = await signing_in.with_key(self._services, form.text("key"))
+        if token is None:
+            problem = "This key is unknown, revoked or expired, or has not the scope `read`."
+            values = {"next": form.text("next"), "problem": problem}
+            return self._html(request, "sign_in.html", values, 403, None)
+        response = RedirectResponse(ROOT + signing_in.safe_next(form.text("next")), 303, SECURITY)
+        signing_in.remember(response, token, secure=self._secure)
+        return response
+
+    async def _theme(self, request: Request) -> Response:
+        """Light or dark, whatever the system has; kept in a cookie."""
+        visitor = await visitor_of(self._services.backend, request)
+        if visitor is None:
+            return self._to_sign_in(request)
+        form = await self._form(request, visitor)
+        response = RedirectResponse(ROOT + signing_in.safe_next(form.text("back")), 303, SECURITY)
+        keep(response, THEME, form.text("theme"), secure=self._secure)
+        return response
+
+    async def _sign_out(self, request: Request) -> Response:
+        visitor = await visitor_of(self._services.backend, request)
+        if visitor is not None:
+            await self._form(request, visitor)
+            await signing_in.end(self._services.backend, request)
+        response = RedirectResponse(f"{ROOT}/sign-in", 303, SECURITY)
+        signing_in.forget(response)
+        return response
+
+
+async def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    body = assets().get(name)
+    if body is None:
+        raise HTTPException(404)
+    headers = {"Cache-Control": FOR_EVER}
+    return _compressed(request, body, MEDIA_TYPES[name.rpartition(".")[2]], 200, headers)
+
+
+def _compressed(
+    request: Request, body: bytes, media_type: str, status: int, headers: Any
+) -> Response:
+    sent = {**headers, "Vary": "Accept-Encoding, Cookie"}
+    if len(body) > WORTH_COMPRESSING and "gzip" in request.headers.get("accept-encoding", ""):
+        body, sent["Content-Encoding"] = gzip.compress(body, 5, mtime=0), "gzip"
+    return Response(body, status, sent, media_type=media_type)

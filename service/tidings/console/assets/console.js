@@ -1,0 +1,166 @@
+// What the console adds where JavaScript runs: live pages, keys, copying, and times in the reader's zone.
+// Every page works without it.
+
+const main = () => document.getElementById('main');
+
+// Times: the exact one as the title, in the reader's own zone.
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+function localTimes(root) {
+  for (const time of root.querySelectorAll('time[datetime]')) {
+    const text = exact.format(new Date(time.dateTime));
+    if ('exact' in time.dataset) time.textContent = text;
+    else time.title = text;
+  }
+}
+
+// Brings `before` to what `after` is: nodes that stay keep their focus, selection and state.
+function morph(before, after) {
+  for (const { name } of [...before.attributes]) {
+    if (!after.hasAttribute(name) && !kept(before, name)) before.removeAttribute(name);
+  }
+  for (const { name, value } of after.attributes) {
+    if (before.getAttribute(name) !== value && !kept(before, name)) before.setAttribute(name, value);
+  }
+  const named = new Map([...before.children].filter((it) => it.id).map((it) => [it.id, it]));
+  let place = before.firstChild;
+  for (const wanted of [...after.childNodes]) {
+    const same = wanted.id ? named.get(wanted.id) : alike(place, wanted) ? place : null;
+    if (!same) {
+      before.insertBefore(wanted, place);
+      continue;
+    }
+    if (same === place) place = place.nextSibling;
+    else before.insertBefore(same, place);
+    if (same.nodeType === Node.ELEMENT_NODE) morph(same, wanted);
+    else if (same.data !== wanted.data) same.data = wanted.data;
+  }
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
+}
+const kept = (node, name) => name === 'open' && node.matches('details');
+const alike = (a, b) => a && a.nodeType === b.nodeType && a.nodeName === b.nodeName && !a.id;
+
+// Live pages: fetched again while they are looked at, and not while somebody types, selects or decides.
+let failures = 0;
+function busy() {
+  const active = document.activeElement;
+  return document.hidden || document.querySelector('dialog[open]') || !getSelection().isCollapsed
+    || active?.matches('main input:not([type=checkbox]), main textarea, main select')
+    || main().querySelector('input[type=checkbox]:checked, form[data-dirty]');
+}
+async function refresh() {
+  const seconds = Number(main().dataset.live);
+  if (!seconds) return;
+  if (!busy()) {
+    try {
+      const reply = await fetch(location.href, { headers: { Accept: 'text/html' } });
+      if (reply.redirected) return location.reload();
+      if (!reply.ok) throw new Error(reply.status);
+      const page = new DOMParser().parseFromString(await reply.text(), 'text/html');
+      const found = page.getElementById('main');
+      localTimes(found);
+      const row = document.querySelector('[data-row].current')?.id;
+      if (!busy()) morph(main(), found);
+      if (row) document.getElementById(row)?.classList.add('current');
+      failures = 0;
+    } catch {
+      failures += 1;
+    }
+  }
+  document.body.classList.toggle('offline', failures > 1);
+  setTimeout(refresh, seconds * 1000 * Math.min(12, 1 + failures));
+}
+
+// Keys. What a key presses is said by the page: data-key on links and buttons, data-go in the navigation.
+let going = false;
+function rows() {
+  return [...main().querySelectorAll('[data-row]')];
+}
+function walk(step) {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.findIndex((row) => row.classList.contains('current'));
+  const next = all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + step))];
+  all[at]?.classList.remove('current');
+  next.classList.add('current');
+  next.querySelector('a, input[type=checkbox]')?.focus();
+  next.scrollIntoView({ block: 'nearest' });
+}
+function press(target) {
+  if (target.matches('input, textarea')) target.focus();
+  else target.click();
+}
+const current = () => document.querySelector('[data-row].current');
+const keys = {
+  j: ['Next row', () => walk(1)],
+  k: ['Previous row', () => walk(-1)],
+  x: ['Select the row', () => current()?.querySelector('input[type=checkbox]')?.click()],
+  '/': ['Filter', () => document.querySelector('[data-filter]')?.focus()],
+  '?': ['This help', () => help()],
+};
+function keyed(key) {
+  const found = [...(current()?.querySelectorAll('[data-key]') ?? []), ...document.querySelectorAll('[data-key]')];
+  return found.find((it) => it.dataset.key === key && it.checkVisibility());
+}
+function help() {
+  const dialog = document.getElementById('help');
+  if (!dialog || dialog.open) return;
+  const entries = Object.entries(keys).map(([key, [text]]) => [key, text]);
+  for (const it of main().querySelectorAll('[data-key]')) {
+    const text = (it.getAttribute('aria-label') ?? it.textContent).trim().replace(/\s+/g, ' ');
+    if (!entries.some(([key]) => key === it.dataset.key)) entries.push([it.dataset.key, text]);
+  }
+  for (const it of document.querySelectorAll('.frame > nav [data-go]')) {
+    entries.push([`g ${it.dataset.go}`, `Go to ${it.textContent.trim()}`]);
+  }
+  const list = dialog.querySelector('dl');
+  list.replaceChildren(...entries.flatMap(([key, text]) => {
+    const term = Object.assign(document.createElement('dt'), { textContent: key });
+    const meaning = Object.assign(document.createElement('dd'), { textContent: text });
+    return [term, meaning];
+  }));
+  dialog.showModal();
+}
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  if (event.target.matches('input:not([type=checkbox]), textarea, select')) {
+    if (event.key === 'Escape') event.target.blur();
+    return;
+  }
+  const went = going && document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
+  going = !went && event.key === 'g';
+  const target = !went && !going && keyed(event.key);
+  const action = keys[event.key]?.[1];
+  if (!went && !target && !action) return;
+  event.preventDefault();
+  if (went) went.click();
+  else if (target) press(target);
+  else action();
+});
+
+// Copying, ticking all, dirty forms, and menus that close when one looks elsewhere.
+document.addEventListener('click', async (event) => {
+  const copy = event.target.closest('[data-copy]');
+  if (copy) {
+    await navigator.clipboard.writeText(copy.parentElement.querySelector('code').textContent);
+    copy.textContent = 'Copied';
+  }
+  const all = event.target.closest('[data-all]');
+  if (all) for (const box of all.form.querySelectorAll('[data-row] input[type=checkbox]')) box.checked = all.checked;
+  if (event.target.closest('[data-help]')) help();
+  for (const menu of document.querySelectorAll('details.menu[open]')) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener('input', (event) => event.target.form?.setAttribute('data-dirty', ''));
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'Escape') return;
+  for (const menu of document.querySelectorAll('details.menu[open]')) menu.open = false;
+});
+
+for (const it of document.querySelectorAll('[data-copy], [data-help]')) it.hidden = false;
+localTimes(document);
+setTimeout(refresh, 1000 * Number(main().dataset.live || 0));

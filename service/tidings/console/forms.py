@@ -1,0 +1,70 @@
+"""Reads the forms that pages send."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from tidings.delivery.errors import InvalidRequest
+
+MOST_FIELDS: Final = 2_000
+"""Ticked rows count one each."""
+LONGEST: Final = 4 * 1024 * 1024
+"""Bytes of a form: a body that is edited may have megabytes."""
+FORM: Final = "application/x-www-form-urlencoded"
+
+
+class Form(Mapping[str, str]):
+    """The fields of a form; of one that came several times, the last."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
+        self._pairs = tuple(pairs)
+        self._last = dict(pairs)
+
+    def __getitem__(self, name: str) -> str:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def text(self, name: str) -> str:
+        """A field without the blanks around it; empty if it is missing."""
+        return self._last.get(name, "").strip()
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a field that may come several times, such as ticked rows."""
+        return [value for key, value in self._pairs if key == name]
+
+    def ticked(self, name: str) -> bool:
+        """Whether a checkbox was ticked."""
+        return name in self._last
+
+
+async def read_form(request: Request) -> Form:
+    """The form of a request.
+
+    Raises:
+        InvalidRequest: It is none, or too long.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise InvalidRequest(f"send a form ({FORM})", field="Content-Type")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LONGEST:
+            raise InvalidRequest(f"it is longer than {LONGEST >> 20} MiB", field="form")
+    try:
+        # Browsers send line breaks as CRLF (HTML, 4.10.21.8).
+        pairs = parse_qsl(
+            bytes(body).decode(),
+            keep_blank_values=True,
+            max_num_fields=MOST_FIELDS,
+            errors="strict",
+        )
+    except ValueError:
+        raise InvalidRequest("it can't be read", field="form") from None
+    return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])

@@ -1,0 +1,11 @@
+"""Every page of the console, one module a noun."""
+
+from collections.abc import Iterator
+
+from tidings.console.page import ConsolePage
+from tidings.console.pages import overview
+
+
+def pages() -> Iterator[ConsolePage]:
+    """All of them; of two that match, the first serves."""
+    yield from overview.PAGES

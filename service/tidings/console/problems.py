@@ -1,0 +1,64 @@
+"""What people read of an error."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import structlog
+from starlette.exceptions import HTTPException
+
+from tidings.delivery.errors import (
+    BrokerUnavailable,
+    InvalidRequest,
+    LedgerRefused,
+    LedgerUnavailable,
+    NotFound,
+    Refused,
+    TidingsError,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Forbidden(TidingsError):
+    """A person may not do what they ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageProblem:
+    """An error as a page."""
+
+    status: int
+    title: str
+    detail: str
+
+
+def described(error: Exception) -> PageProblem:
+    """Status, title and text. An error that nobody expected is logged, and its text stays here."""
+    match error:
+        case HTTPException(status_code=status):
+            title = HTTPStatus(status).phrase
+            shown = PageProblem(status, title, "There is no such page." if status == 404 else title)
+        case Forbidden():
+            shown = PageProblem(403, "You may not do this", str(error))
+        case NotFound():
+            shown = PageProblem(404, "Not found", str(error))
+        case Refused():
+            shown = PageProblem(409, "That was not possible", str(error))
+        case InvalidRequest(field=field):
+            shown = PageProblem(
+                422, "That can't be read", f"{field}: {error}" if field else str(error)
+            )
+        case LedgerRefused():
+            shown = PageProblem(
+                422, "That can't be stored", "A value has a character that can't be."
+            )
+        case LedgerUnavailable() | BrokerUnavailable():
+            log.warning("page failed: a server is unavailable", error=str(error))
+            server = "PostgreSQL" if isinstance(error, LedgerUnavailable) else "RabbitMQ"
+            detail = "Nothing was changed. Try again in a moment."
+            shown = PageProblem(503, f"{server} is unavailable", detail)
+        case _:
+            log.error("unexpected error in a page", exc_info=error)
+            detail = "The error is in the log, under this request's id."
+            shown = PageProblem(500, "Something went wrong", detail)
+    return shown

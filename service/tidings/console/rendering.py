@@ -1,0 +1,113 @@
+"""Renders pages: the templates in `html/`, with the filters and functions that they use."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from tidings.console.page import ROOT
+from tidings.operations import times
+
+ASSETS: Final = files("tidings.console") / "assets"
+MEDIA_TYPES: Final = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+
+
+@cache
+def assets() -> Mapping[str, bytes]:
+    """The files that pages load, by name."""
+    return {path.name: path.read_bytes() for path in ASSETS.iterdir()}
+
+
+def asset(name: str) -> str:
+    """The address of a file that pages load; another after each change of it, so that browsers may keep it for ever."""
+    digest = hashlib.sha256(assets()[name]).hexdigest()[:12]
+    return f"{ROOT}/assets/{name}?v={digest}"
+
+
+def url(path: str, *parts: str, **query: Any) -> str:
+    """The address of a page: `url("/jobs/{}", id)`, `url("/notifications", state=["failed"])`; None is left out."""
+    given: list[tuple[str, str]] = []
+    for name, value in query.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        given += [(name, str(each)) for each in values if each is not None and each != ""]
+    address = ROOT + path.format(*(quote(part, safe="") for part in parts))
+    return f"{address}?{urlencode(given)}" if given else address
+
+
+def moment(at: datetime | None) -> str:
+    """A time: how long ago, and the exact time as its title; the page's script writes that in the reader's zone."""
+    if at is None:
+        return times.NOTHING
+    exact = at.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        exact.isoformat(timespec="milliseconds"),
+        f"{exact:%Y-%m-%d %H:%M:%S} UTC",
+        times.ago(at, datetime.now(UTC)),
+    )
+
+
+def exactly(at: datetime | None) -> str:
+    """A time to the second, in UTC; the page's script writes it in the reader's zone."""
+    if at is None:
+        return times.NOTHING
+    exact = at.astimezone(UTC)
+    return Markup('<time datetime="{}" data-exact>{} UTC</time>').format(
+        exact.isoformat(timespec="milliseconds"), f"{exact:%Y-%m-%d %H:%M:%S}"
+    )
+
+
+def number(value: float | None) -> str:
+    """A number with its thousands apart; a dash if it is not known."""
+    if value is None:
+        return times.NOTHING
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+
+
+def length(seconds: float | None) -> str:
+    """A length of time; a dash if it is not known."""
+    return times.NOTHING if seconds is None else times.span(seconds)
+
+
+def icon(name: str) -> Markup:
+    """A picture of the sprite, beside words that say the same."""
+    return Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>').format(
+        asset("icons.svg"), name
+    )
+
+
+def lines(text: str) -> Markup:
+    """Text with its line breaks."""
+    return Markup("<br>").join(escape(line) for line in text.splitlines())
+
+
+def environment() -> Environment:
+    """The templates; everything is escaped, and what is missing is an error."""
+    made = Environment(
+        loader=PackageLoader("tidings.console", "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+    )
+    made.filters.update(
+        moment=moment,
+        exactly=exactly,
+        number=number,
+        length=length,
+        share=times.share,
+        counted=times.counted,
+        lines=lines,
+    )
+    made.globals.update(url=url, asset=asset, icon=icon)
+    return made

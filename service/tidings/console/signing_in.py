@@ -1,0 +1,46 @@
+"""How people prove who they are: with an API key."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidings.console.page import ConsoleServices
+from tidings.console.sessions import SESSION, drop, keep
+from tidings.operations import sessions
+from tidings.operations.backend import Backend
+from tidings.operations.scopes import Scope
+from tidings.operations.sessions import OpenSessionRequest
+
+
+async def with_key(services: ConsoleServices, secret: str) -> str | None:
+    """Open a session with an API key's rights; None if the key is not valid or can't read.
+
+    Raises:
+        LedgerUnavailable: The keys are not known, or the session can't be stored.
+    """
+    key = services.keyring.find(secret)
+    if key is None or Scope.READ not in key.scopes:
+        return None
+    name = f"{key.name} {key.prefix}".strip()
+    request = OpenSessionRequest(name, key.tenant, key.scopes, key.test, key.prefix)
+    return await sessions.open_(services.backend, request)
+
+
+def safe_next(wanted: str) -> str:
+    """The page to go to after signing in: one of ours, whatever the address said."""
+    return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
+
+
+def remember(response: Response, token: str, *, secure: bool) -> None:
+    """Give the browser its session."""
+    keep(response, SESSION, token, secure=secure)
+
+
+def forget(response: Response) -> None:
+    """Take the session back from the browser."""
+    drop(response, SESSION)
+
+
+async def end(backend: Backend, request: Request) -> None:
+    """End the session of a request, if it has one."""
+    if token := request.cookies.get(SESSION):
+        await sessions.end(backend, token)

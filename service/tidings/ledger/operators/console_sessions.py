@@ -1,0 +1,109 @@
+"""Stores the sessions of the console: found by the hash of a token, ended by sign-out, expiry or idleness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from tidings.ledger.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSession:
+    """One person signed in in one browser."""
+
+    id: UUID
+    """Names it in lists; no secret."""
+    name: str
+    """As the audit trail names the person."""
+    tenant: str
+    """`*`: all tenants."""
+    scopes: Sequence[str]
+    test: bool
+    """Whether it sees nothing but tests."""
+    api_key: str | None
+    """Prefix of the key that it was opened with, with which it ends; None: by a single sign-on."""
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+
+
+_ROW: Final = ", ".join(field.name for field in fields(ConsoleSession))
+
+OPEN: Final = f"""
+INSERT INTO console_sessions (hash, id, name, tenant, scopes, test, api_key, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::float8 * interval '1 second') RETURNING {_ROW}
+"""
+
+VALID: Final = """
+expires_at > now() AND last_used_at > now() - $2::float8 * interval '1 second'
+   AND (api_key IS NULL OR EXISTS (SELECT FROM api_keys k
+         WHERE k.prefix = s.api_key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())))
+"""
+
+FIND: Final = f"SELECT {_ROW} FROM console_sessions s WHERE hash = $1 AND {VALID}"
+
+USE: Final = """
+UPDATE console_sessions SET last_used_at = now() WHERE hash = $1 AND last_used_at < now() - interval '1 minute'
+"""
+
+END: Final = "DELETE FROM console_sessions WHERE hash = $1"
+
+TIDY: Final = """
+DELETE FROM console_sessions WHERE expires_at < now() OR last_used_at < now() - $1::float8 * interval '1 second'
+"""
+
+
+class ConsoleSessions:
+    """The sessions. All methods raise `LedgerUnavailable` if PostgreSQL is unavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(
+        self,
+        digest: bytes,
+        id: UUID,
+        *,
+        name: str,
+        tenant: str,
+        scopes: Sequence[str],
+        test: bool,
+        api_key: str | None,
+        lasts: float,
+        idle: float,
+    ) -> ConsoleSession:
+        """Store a new session, and delete those that are over.
+
+        Args:
+            digest: Hash of its token.
+            id: Its id.
+            name: The person's.
+            tenant: `*`: all.
+            scopes: What it permits.
+            test: Whether it sees nothing but tests.
+            api_key: Prefix of the key that it is opened with.
+            lasts: Seconds after which it ends.
+            idle: Seconds without a request after which a session ends.
+        """
+        async with self._database.transaction() as connection:
+            await connection.execute(TIDY, idle)
+            row = await connection.fetchrow(
+                OPEN, digest, id, name, tenant, list(scopes), test, api_key, lasts
+            )
+        assert row is not None  # noqa: S101  # an INSERT returns what it inserted
+        return ConsoleSession(**row)
+
+    async def find(self, digest: bytes, *, idle: float) -> ConsoleSession | None:
+        """The session of a token, which is used now; None if there is none or it is over."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(FIND, digest, idle)
+            if row is not None:
+                await connection.execute(USE, digest)
+        return None if row is None else ConsoleSession(**row)
+
+    async def end(self, digest: bytes) -> None:
+        """Delete the session of a token, if there is one."""
+        async with self._database.connection() as connection:
+            await connection.execute(END, digest)

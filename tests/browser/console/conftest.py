@@ -1,0 +1,109 @@
+"""The console in a real Chromium: people with roles of their own, in windows of any size."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+from tests.conftest import fresh_database
+from tests.support.chromium import QUIET, chromium
+from tests.support.console_rig import ConsoleRig, console_serving
+from tests.support.inbox_component import node_modules
+
+from tidings.settings import Settings
+
+PATIENCE = 15_000
+PICTURES = Path(".local/pictures")
+"""What the tests have seen, for people to look at."""
+
+
+class Desk:
+    """A browser and the console."""
+
+    def __init__(self, browser: Browser, rig: ConsoleRig) -> None:
+        self.browser = browser
+        self.rig = rig
+
+    @asynccontextmanager
+    async def sitting(self, *scopes: str, key: str = "", **how: Any) -> AsyncIterator[Page]:
+        """Somebody signed in, with a key of these scopes or of all; no script of the page may have failed at the end.
+
+        Args:
+            scopes: Of the key.
+            key: Another key.
+            how: Of the browser's context: `viewport`, `color_scheme`, `java_script_enabled` …
+        """
+        how.setdefault("viewport", {"width": 1280, "height": 800})
+        context = await self.browser.new_context(base_url=self.rig.origin, **how)
+        context.set_default_timeout(PATIENCE)
+        page = await context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "console",
+            lambda message: faults.append(message.text) if message.type == "error" else None,
+        )
+        try:
+            await page.goto("/console/sign-in")
+            await page.fill("[name=key]", key or await self.rig.api.key(*scopes, name="jane"))
+            await page.click("button.primary")
+            await page.wait_for_url("**/console/")
+            yield page
+            assert faults == []
+        finally:
+            await context.close()
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong with a page."""
+    await page.emulate_media(reduced_motion="reduce")  # what is half faded in has less contrast
+    await page.evaluate((node_modules() / "axe-core" / "axe.min.js").read_text("utf-8"))
+    found = await page.evaluate("async () => (await axe.run(document)).violations")
+    return [
+        f"{it['id']}: {node['target']} {node['failureSummary']}"
+        for it in found
+        for node in it["nodes"]
+    ]
+
+
+async def overflows(page: Page) -> bool:
+    """Whether the page has to be scrolled sideways."""
+    return bool(
+        await page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
+    )
+
+
+async def picture(page: Page, name: str) -> None:
+    """Keep what the page looks like, below `.local/pictures/`."""
+    await page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def console_environment(postgresql_url: str, migrated_template: str) -> Iterator[None]:
+    """The settings of the console. RabbitMQ is not there."""
+    with (
+        pytest.MonkeyPatch.context() as variables,
+        fresh_database(postgresql_url, template=migrated_template) as url,
+    ):
+        variables.setenv("TIDINGS_AMQP_URL", "amqp://127.0.0.1:1")
+        variables.setenv("TIDINGS_DATABASE_URL", url)
+        variables.setenv("TIDINGS_API_LISTEN", "127.0.0.1:0")
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def desk(console_environment: None) -> AsyncIterator[Desk]:
+    """All of it. Where there is no Chromium its tests are skipped, and fail in CI."""
+    program = chromium()
+    async with (
+        console_serving(Settings().check()) as rig,
+        async_playwright() as playwright,
+    ):
+        browser = await playwright.chromium.launch(executable_path=program, args=[*QUIET])
+        yield Desk(browser, rig)
+        await browser.close()
