@@ -14,7 +14,7 @@ from tidings.cli.console import FAULT, STOPPED, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import print_suggestions
 from tidings.cli.job_views import watching
-from tidings.cli.options import AsJson, actor, ask
+from tidings.cli.options import AsJson, StartsIn, actor, ask
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.operations.backend import Backend
@@ -53,6 +53,7 @@ def discard(
         bool,
         typer.Option("--dry-run", help="Show what would be discarded, and change nothing."),
     ] = False,
+    starts_in: StartsIn = "0s",  # type: ignore[assignment]  # the parser reads the default too
     yes: which.Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,9 +80,11 @@ def discard(
             print_suggestions(query.narrowed)
         _print_dry_run(found, as_json=as_json)
     elif query.ids:
+        if starts_in:
+            raise Unclear("--starts-in is for filters: those that are named are discarded at once")
         _discard_named(query, note, as_json=as_json)
     else:
-        _discard_by_job(query, note, yes=yes, as_json=as_json)
+        _discard_by_job(query, note, starts_in, yes=yes, as_json=as_json)
 
 
 def _discard_named(query: DeadLetterQuery, note: str, *, as_json: bool) -> None:
@@ -100,7 +103,9 @@ def _discard_named(query: DeadLetterQuery, note: str, *, as_json: bool) -> None:
         raise typer.Exit(FAULT)
 
 
-def _discard_by_job(query: DeadLetterQuery, note: str, *, yes: bool, as_json: bool) -> None:
+def _discard_by_job(
+    query: DeadLetterQuery, note: str, starts_in: float, *, yes: bool, as_json: bool
+) -> None:
     if not query.selects:
         raise Unclear("give ids or filters")
     if not (yes or sys.stdin.isatty()):
@@ -115,7 +120,7 @@ def _discard_by_job(query: DeadLetterQuery, note: str, *, yes: bool, as_json: bo
         print_suggestions(query.narrowed)
     elif not yes:
         _confirm(chosen)
-    done = _watched(job) if job.items else job
+    done = _watched(job, starts_in) if job.items else job
     if as_json:
         print_json(done.as_data())
     else:
@@ -136,9 +141,9 @@ def _confirm(chosen: JobPreview) -> None:
         raise
 
 
-def _watched(job: JobView) -> JobView:
+def _watched(job: JobView, starts_in: float) -> JobView:
     async def run(backend: Backend) -> JobView:
-        await control.start(backend, actor(), job.id)
+        await control.start(backend, actor(), job.id, starts_in=starts_in)
         return await watch(backend, actor(), job.id, partial(watching, job.items))
 
     return ask(run)

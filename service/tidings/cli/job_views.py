@@ -57,6 +57,7 @@ def job_details(job: JobView, now: datetime) -> Group:
         ("Plan", _plan(job)),
         ("Note", job.note or ""),
         ("Started", exact(job.started_at) if job.started_at else ""),
+        ("Begins", exact(job.starts_at) if job.starts_at and job.starts_at > now else ""),
         ("Changed", f"{ago(job.changed_at, now)}, by {job.changed_by}"),
         ("Ended", exact(job.ended_at) if job.ended_at else ""),
         ("Runs in", job.running_in or ("no process yet" if job.state is JobState.RUNNING else "")),

@@ -1,4 +1,4 @@
-"""`tidings jobs`: lists, shows, watches, pauses, resumes and cancels jobs."""
+"""`tidings jobs`: lists, shows, starts, watches, pauses, resumes and cancels jobs."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -10,18 +10,20 @@ from tidings.cli.commands import Commands
 from tidings.cli.console import STOPPED, err, out, print_json
 from tidings.cli.hints import print_next_page
 from tidings.cli.job_views import item_table, job_details, job_table, watching
-from tidings.cli.options import AsJson, Cursor, Tenant, actor, ask, id_prefix
+from tidings.cli.options import AsJson, Cursor, StartsIn, Tenant, actor, ask, id_prefix
 from tidings.cli.replay import end as end_replay
 from tidings.cli.replay import watched
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
+from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.replays import watch_replay
 from tidings.operations.jobs import control
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
+from tidings.operations.jobs.views import JobView
 from tidings.operations.jobs.watching import watch as watch_job
 
 app = Commands(
-    help="List, show, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
+    help="List, show, start, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
     no_args_is_help=True,
 )
 
@@ -34,6 +36,9 @@ JobId = Annotated[
     ),
 ]
 Note = Annotated[str, typer.Option("--note", help="Note for its record.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Don't watch it: a running scheduler runs it.")
+]
 
 
 @app.command("list")
@@ -120,6 +125,31 @@ def watch(id: JobId, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def start(
+    id: JobId,
+    starts_in: StartsIn = "0s",  # type: ignore[assignment]  # the parser reads the default too
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a job that was previewed by the console or the API, and watch it as `tidings jobs watch` does.
+
+    Example: [bold]tidings jobs start 1f0c52a6 --starts-in 10s --detach[/]
+    """
+
+    async def start_(backend: Backend) -> JobView:
+        found = await control.show(backend, id)
+        return await control.start(backend, actor(), found.id, starts_in=starts_in)
+
+    view = ask(start_)
+    if not detach:
+        _watch(IdPrefix.parse(str(view.id)), as_json=as_json)
+    elif as_json:
+        print_json(view.as_data())
+    else:
+        out.print(f"Started. Watch it: `tidings jobs watch {view.id}`")
+
+
+@app.command()
 def pause(id: JobId, note: Note = "", as_json: AsJson = False) -> None:
     """Pause a running job; what is in progress is finished within seconds.
 
@@ -135,9 +165,7 @@ def pause(id: JobId, note: Note = "", as_json: AsJson = False) -> None:
 @app.command()
 def resume(
     id: JobId,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Don't watch it: a running scheduler runs it.")
-    ] = False,
+    detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Resume a job that is paused or stopped, and watch it as `tidings jobs watch` does.
@@ -165,7 +193,8 @@ def cancel(id: JobId, note: Note = "", as_json: AsJson = False) -> None:
     if as_json:
         print_json(view.as_data())
     else:
-        out.print(f"Cancelled after {view.done:,} of {view.items:,} items.")
+        why = f" ({view.reason})" if view.reason else ""
+        out.print(f"Cancelled after {view.done:,} of {view.items:,} items{why}.")
 
 
 def _watch(id: IdPrefix, *, as_json: bool) -> None:

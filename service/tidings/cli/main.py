@@ -119,7 +119,7 @@ class Root(LazyGroup):
             OPERATE,
             "jobs",
             "jobs:app",
-            "List, show, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
+            "List, show, start, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
         ),
         LazyCommand(
             OPERATE,

@@ -11,6 +11,7 @@ from tidings.cli.console import run
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend, opened
+from tidings.operations.dead_letters.plan import length
 from tidings.operations.filters import tenant
 from tidings.settings import Settings
 
@@ -77,6 +78,21 @@ Cursor = Annotated[
         "--cursor",
         metavar="CURSOR",
         help="Continue the list: `next_cursor` of the previous page, with the same filters.",
+    ),
+]
+
+
+def _seconds(text: str) -> float:
+    return parsed(length, text)
+
+
+StartsIn = Annotated[
+    float,
+    typer.Option(
+        "--starts-in",
+        parser=_seconds,
+        metavar="10s",
+        help="Do nothing before, at most 5m; `tidings jobs cancel` leaves everything as it is until then.",
     ),
 ]
 

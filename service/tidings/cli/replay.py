@@ -13,7 +13,7 @@ from tidings.cli import replay_options as how
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, interruptible
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import print_suggestions
-from tidings.cli.options import AsJson, actor, ask
+from tidings.cli.options import AsJson, StartsIn, actor, ask
 from tidings.cli.replay_progress import watching
 from tidings.cli.replay_report import show_dry_run, show_summary, warn_of_doubt
 from tidings.operations.dead_letters import replays
@@ -45,6 +45,7 @@ def replay(
     stop_at: how.StopAt = None,
     watch: how.Watch = "60s",  # type: ignore[assignment]  # the parser reads the default too
     force: how.Force = False,
+    starts_in: StartsIn = "0s",  # type: ignore[assignment]  # the parser reads the default too
     yes: which.Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +86,7 @@ def replay(
     if asks:
         _confirm(choice)
     collect_seldom()
-    end(send_again(choice, plan), as_json=as_json)
+    end(send_again(choice, plan, starts_in), as_json=as_json)
 
 
 def _show(preview: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> None:
@@ -115,12 +116,11 @@ def _confirm(choice: ReplayChoice) -> None:
         raise
 
 
-def send_again(choice: ReplayChoice, plan: Plan) -> ReplayView:
+def send_again(choice: ReplayChoice, plan: Plan, starts_in: float = 0.0) -> ReplayView:
     """Replay with a progress bar on a terminal. Ctrl-C ends the watch."""
+    bar = watched(choice.chosen, len(plan.canary))
     return ask(
-        lambda backend: replays.replay(
-            backend, actor(), choice.job, watched(choice.chosen, len(plan.canary))
-        )
+        lambda backend: replays.replay(backend, actor(), choice.job, bar, starts_in=starts_in)
     )
 
 

@@ -35,6 +35,9 @@ class JobState(StrEnum):
     """By a person, for good: the other items are left as they are."""
 
 
+LONGEST_DELAY: Final = 300.0
+"""Seconds by which the start of a job may be delayed."""
+
 J = JobState
 
 TRANSITIONS: Final = MappingProxyType(

@@ -74,6 +74,7 @@ NO_LISTS: Final = {
     "jobs pause",
     "jobs resume",
     "jobs show",
+    "jobs start",
     "jobs watch",
     "keys create",
     "keys revoke",

@@ -63,6 +63,8 @@ class JobReply(ReplyModel):
     """How long the outcomes of a wave are waited for."""
     force: bool
     started_at: AwareDatetime | None
+    starts_at: AwareDatetime | None
+    """Nothing is done with its items before: cancelled until then, it leaves all as they are."""
     updated_at: AwareDatetime
     updated_by: str
     finished_at: AwareDatetime | None
@@ -130,6 +132,7 @@ JOB: Final[dict[str, Any]] = {
     "watch_seconds": 60.0,
     "force": False,
     "started_at": "2026-11-22T18:30:05+00:00",
+    "starts_at": "2026-11-22T18:30:15+00:00",
     "updated_at": "2026-11-22T18:30:05+00:00",
     "updated_by": "api-key shop-prod tk_live_4bF9xQ2m (request 4bf92f36)",
     "finished_at": None,
@@ -150,6 +153,7 @@ JOB_PREVIEW: Final[dict[str, Any]] = {
     "canary": [1, 10, 100],
     "max_failure_rate": 0.2,
     "started_at": None,
+    "starts_at": None,
     "updated_at": JOB["created_at"],
     "updated_by": JOB["created_by"],
     "running_in": None,

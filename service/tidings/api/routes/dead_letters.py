@@ -31,6 +31,7 @@ from tidings.api.routes.parameters import (
     PageQuery,
     RequiredNoteBody,
     RevealQuery,
+    StartBody,
     Text,
     check_reveal,
 )
@@ -67,10 +68,8 @@ class DeadLettersQuery(PageQuery, DeadLetterFilters):
     )
 
 
-class ReplayBody(BaseModel):
-    """How a dead letter is replayed."""
-
-    model_config = ConfigDict(extra="forbid")
+class ReplayBody(StartBody):
+    """How a dead letter is replayed, and when."""
 
     force: bool = Field(
         default=False, description="Also if it was replayed or sent before; it may arrive twice."
@@ -134,7 +133,12 @@ async def _discard(call: Call[DeadLetterPath, Parameters, RequiredNoteBody]) -> 
 
 
 async def _replay(call: Call[DeadLetterPath, Parameters, ReplayBody]) -> Reply:
-    job = await acting.replay(call.backend, call.actor, _named(call), force=call.body.force)
+    body = call.body
+    job = await acting.replay(
+        *(call.backend, call.actor, _named(call)),
+        force=body.force,
+        starts_in=body.starts_in_seconds,
+    )
     return Reply(job, 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
@@ -229,7 +233,7 @@ ROUTES: Final = (
         tag="dead letters",
         path_model=DeadLetterPath,
         body_model=ReplayBody,
-        body_example={"force": False},
+        body_example={"force": False, "starts_in_seconds": 10},
         replies={
             202: Documented("Its job", JobReply, JOB, headers={"Location": "Path of the job."})
         },

@@ -23,6 +23,7 @@ from tidings.api.routes.parameters import (
     End,
     NoteBody,
     PageQuery,
+    StartBody,
     TestsQuery,
     Text,
     Time,
@@ -162,8 +163,14 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
     return Reply(view, 201, {"Location": f"/v1/jobs/{view.job.id}"})
 
 
-async def _start(call: Call[JobPath, Parameters, None]) -> Reply:
-    view = await control.start(call.backend, call.actor, call.path.id, tenant=call.tenant)
+async def _start(call: Call[JobPath, Parameters, StartBody]) -> Reply:
+    view = await control.start(
+        call.backend,
+        call.actor,
+        call.path.id,
+        tenant=call.tenant,
+        starts_in=call.body.starts_in_seconds,
+    )
     return Reply(view, 202)
 
 
@@ -302,7 +309,13 @@ ROUTES: Final = (
         replies={200: Documented("A page", JobItemPageReply, page_example(JOB_ITEM))},
         problems=(NOT_FOUND,),
     ),
-    _change("start", _start, "Start a job that was previewed; a scheduler runs it"),
+    _change(
+        "start",
+        _start,
+        "Start a job that was previewed; a scheduler runs it",
+        body_model=StartBody,
+        body_example={"starts_in_seconds": 10},
+    ),
     _change(
         "pause",
         _pause,

@@ -14,6 +14,7 @@ from pydantic import (
 
 from tidings.api.problems import FORBIDDEN, ApiProblem
 from tidings.api.route import AnyCall, Parameters
+from tidings.delivery.jobs import LONGEST_DELAY
 from tidings.operations.scopes import Scope
 from tidings.operations.times import moment
 
@@ -135,6 +136,20 @@ class RequiredNoteBody(BaseModel):
         max_length=LONGEST_NOTE,
         description="Kept in the history.",
         examples=["test data"],
+    )
+
+
+class StartBody(BaseModel):
+    """When a job begins."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    starts_in_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=LONGEST_DELAY,
+        description="Nothing is done before: cancelled until then, it leaves all as it is.",
+        examples=[10],
     )
 
 

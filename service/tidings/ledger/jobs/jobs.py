@@ -36,8 +36,11 @@ SELECT {JOB} FROM jobs
 CHANGE: Final = f"""
 WITH changed AS (
     UPDATE jobs
-       SET state = $3, changed_at = now(), changed_by = $5, reason = $6,
+       SET state = $3, changed_at = now(), changed_by = $5,
+           reason = CASE WHEN $3 = 'cancelled' AND started_at IS NOT NULL AND holder IS NULL
+                         THEN concat_ws(': ', 'before it began, nothing was done', nullif($6, '')) ELSE $6 END,
            started_at = CASE WHEN $3 = 'running' THEN coalesce(started_at, now()) ELSE started_at END,
+           starts_at = CASE WHEN $3 = 'running' THEN coalesce(starts_at, now() + $12::float8 * interval '1 second') ELSE starts_at END,
            ended_at = CASE WHEN $3 = 'cancelled' THEN now() END, settled = false,
            judged_from = CASE state WHEN 'stopped' THEN
                coalesce((SELECT max(position) FROM job_items i WHERE i.job = jobs.id AND i.result IS NOT NULL), 0)
@@ -49,7 +52,7 @@ WITH changed AS (
     RETURNING *
 ), noted AS (
     INSERT INTO operator_actions (actor, action, note, details)
-    SELECT $5, 'job ' || $3, $6, jsonb_build_object('job', id, 'kind', kind, 'items', items) FROM changed
+    SELECT $5, 'job ' || $3, reason, jsonb_build_object('job', id, 'kind', kind, 'items', items) FROM changed
      WHERE started_at IS NOT NULL
 )
 SELECT {JOB} FROM changed
@@ -59,6 +62,7 @@ TAKE: Final = f"""
 UPDATE jobs SET holder = $1, lease_until = now() + $2::float8 * interval '1 second'
  WHERE id = (SELECT id FROM jobs
               WHERE state = 'running' AND (lease_until IS NULL OR lease_until < now()) AND ($3::uuid IS NULL OR id = $3)
+                AND (starts_at IS NULL OR starts_at <= now())
               ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING {JOB}
 """
@@ -103,12 +107,14 @@ class JobChange:
 
     Args:
         plan: Replaces the one that it was looked at with, when it is started.
+        starts_in: Seconds in which nothing is done with its items, when it is started.
     """
 
     state: JobState
     actor: str
     reason: str = ""
     plan: Plan | None = None
+    starts_in: float = 0.0
 
 
 class Jobs:
@@ -179,12 +185,13 @@ class Jobs:
         )
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
-                CHANGE, job, tenant, to.state.value, allowed, to.actor, to.reason, *values
+                *(CHANGE, job, tenant, to.state.value, allowed, to.actor, to.reason),
+                *(*values, to.starts_in),
             )
         return None if row is None else Job.of(row)
 
     async def take(self, holder: str, job: UUID | None = None) -> Job | None:
-        """Take a running job that no process works on: this one, or whichever waits longest."""
+        """Take a running job that no process works on and whose time has come: this one, or whichever waits longest."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(TAKE, holder, LEASE, job)
         return None if row is None else Job.of(row)

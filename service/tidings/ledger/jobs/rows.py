@@ -14,7 +14,7 @@ from tidings.delivery.jobs import JobKind, JobState, Plan
 JOB: Final = """
 id, kind, tenant, test, state, selection, note, actor, seen_at, items, uncertain, too_late, doubtful, forced, rate, canary,
 stop_at, watch, started_at, changed_at, changed_by, ended_at, reason, waves, judged_from, results, outcomes, settled,
-holder, coalesce(lease_until > now(), false) AS leased
+holder, coalesce(lease_until > now(), false) AS leased, starts_at, coalesce(starts_at > now(), false) AS held_back
 """
 """A Job's columns."""
 
@@ -66,6 +66,10 @@ class Job:
     """The process that works on it, or did."""
     leased: bool
     """Whether it does so now."""
+    starts_at: datetime | None
+    """Nothing is done with its items before."""
+    held_back: bool
+    """Whether that time has not come yet."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any] | Record) -> Self:

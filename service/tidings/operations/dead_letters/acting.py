@@ -139,9 +139,21 @@ async def discard(
 
 
 async def replay(
-    backend: Backend, actor: Actor, request: DeadLetterRequest, *, force: bool
+    backend: Backend,
+    actor: Actor,
+    request: DeadLetterRequest,
+    *,
+    force: bool,
+    starts_in: float = 0.0,
 ) -> JobView:
     """Start a replay of one dead letter: a job, which a scheduler runs within a second.
+
+    Args:
+        backend: The connections.
+        actor: Who replays it.
+        request: Which one.
+        force: Also if it was replayed or sent before.
+        starts_in: Seconds in which nothing is done with it, and the job can be cancelled.
 
     Raises:
         NotFound: There is none, or it is another tenant's.
@@ -150,7 +162,7 @@ async def replay(
     wanted = DeadLetterFilter(ids=(found.id,), tenant=request.tenant, test=found.test or None)
     plan = Plan(force=force)
     job = await control.look(backend, actor, JobKind.REPLAY, wanted, plan=plan)
-    return await control.start(backend, actor, job.id, tenant=request.tenant)
+    return await control.start(backend, actor, job.id, tenant=request.tenant, starts_in=starts_in)
 
 
 async def _shown(backend: Backend, dead_letter: UUID) -> DeadLetterView:

@@ -327,7 +327,12 @@ async def preview_replay(
 
 
 async def replay(
-    backend: Backend, actor: Actor, job: UUID, watch: Watch | None = None
+    backend: Backend,
+    actor: Actor,
+    job: UUID,
+    watch: Watch | None = None,
+    *,
+    starts_in: float = 0.0,
 ) -> ReplayView:
     """Start the job of a replay, and watch it to its end. Safe to kill.
 
@@ -339,8 +344,10 @@ async def replay(
         actor: Who replays.
         job: As `choose` made it.
         watch: Is shown how it gets on.
+        starts_in: Seconds in which nothing is published, and the job can be cancelled.
 
     Raises:
+        InvalidRequest: The delay is too long.
         BrokerUnavailable: RabbitMQ is unavailable: nothing was started.
     """
     async with AsyncExitStack() as stack:
@@ -351,7 +358,7 @@ async def replay(
             except BrokerUnavailable:
                 await control.forget(backend, actor, job)
                 raise
-        await control.start(backend, actor, job)
+        await control.start(backend, actor, job, starts_in=starts_in)
         return await watch_replay(backend, actor, job, watch, connection)
 
 

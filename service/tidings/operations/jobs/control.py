@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.jobs import JobKind, JobState, Plan
+from tidings.delivery.jobs import LONGEST_DELAY, JobKind, JobState, Plan
 from tidings.delivery.states import State
 from tidings.delivery.states import sources as states_before
 from tidings.ledger.dead_letters.search import DeadLetterFilter
@@ -157,9 +157,15 @@ def _words(wanted: DeadLetterFilter, limit: int | None) -> Mapping[str, Any]:
 
 
 async def start(
-    backend: Backend, actor: Actor, id: UUID, *, plan: Plan | None = None, tenant: str | None = None
+    backend: Backend,
+    actor: Actor,
+    id: UUID,
+    *,
+    plan: Plan | None = None,
+    tenant: str | None = None,
+    starts_in: float = 0.0,
 ) -> JobView:
-    """Start a job that was looked at. Raises like `pause`.
+    """Start a job that was looked at.
 
     Args:
         backend: The connections.
@@ -167,8 +173,18 @@ async def start(
         id: The job's.
         plan: Replaces the one that it was looked at with.
         tenant: Only if it is its own.
+        starts_in: Seconds in which nothing is done with its items: cancelled before, it leaves all as it is.
+
+    Raises:
+        InvalidRequest: The delay is negative or too long.
+        NotFound: There is no such job.
+        Refused: It was started before, or cancelled.
     """
-    change = JobChange(JobState.RUNNING, str(actor), plan=plan)
+    if not 0 <= starts_in <= LONGEST_DELAY:
+        raise InvalidRequest(
+            f"{starts_in:g} is not from 0 to {LONGEST_DELAY:g} seconds", field="starts_in_seconds"
+        )
+    change = JobChange(JobState.RUNNING, str(actor), plan=plan, starts_in=starts_in)
     return await _changed(backend, id, change, tenant)
 
 

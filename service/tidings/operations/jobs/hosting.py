@@ -168,7 +168,7 @@ async def follow(
         job = await look()
         if job.state is not JobState.RUNNING or interrupted.is_set():
             return job
-        if job.leased:
+        if job.leased or job.held_back:
             leased_at = monotonic()
         elif monotonic() - leased_at >= patience:
             holder = holder_name(backend)

@@ -58,6 +58,8 @@ class JobView:
     """The process that works on it now."""
     test: bool = False
     """Whether its items are tests."""
+    starts_at: datetime | None = None
+    """Nothing is done with its items before, and a cancellation leaves all of them as they are."""
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -91,6 +93,7 @@ class JobView:
             job.ended_at,
             job.holder if job.leased else None,
             job.test,
+            job.starts_at,
         )
 
     def as_data(self) -> dict[str, Any]:
