@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -31,7 +32,7 @@ class Shown:
     def text(self) -> str:
         """Its words, without tags and blanks."""
         words = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", self.html, flags=re.DOTALL)
-        return re.sub(r"\s+", " ", words).strip()
+        return re.sub(r"\s+", " ", unescape(words)).strip()
 
 
 class Person:

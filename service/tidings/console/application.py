@@ -160,7 +160,8 @@ class Console:
                 **values,
             }
         )
-        response = _compressed(request, body.encode(), "text/html; charset=utf-8", status, SECURITY)
+        html = body.encode(errors="replace")  # JSON may have half a character, UTF-8 may not
+        response = _compressed(request, html, "text/html; charset=utf-8", status, SECURITY)
         if notice:
             drop(response, NOTICE)
         return response

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tidings.console.page import ROOT
+from tidings.console.sparklines import sparkline
 from tidings.operations import times
 
 ASSETS: Final = files("tidings.console") / "assets"
@@ -109,5 +110,5 @@ def environment() -> Environment:
         counted=times.counted,
         lines=lines,
     )
-    made.globals.update(url=url, asset=asset, icon=icon)
+    made.globals.update(url=url, asset=asset, icon=icon, sparkline=sparkline)
     return made

@@ -86,7 +86,7 @@ function walk(step) {
   const next = all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + step))];
   all[at]?.classList.remove('current');
   next.classList.add('current');
-  next.querySelector('a, input[type=checkbox]')?.focus();
+  (next.querySelector('a') ?? next.querySelector('input[type=checkbox]'))?.focus();
   next.scrollIntoView({ block: 'nearest' });
 }
 function press(target) {

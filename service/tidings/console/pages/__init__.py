@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 
 from tidings.console.page import ConsolePage
-from tidings.console.pages import overview
+from tidings.console.pages import bulk, failures, jobs, letters, overview
 
 
 def pages() -> Iterator[ConsolePage]:
     """All of them; of two that match, the first serves."""
     yield from overview.PAGES
+    yield from failures.PAGES
+    yield from bulk.PAGES
+    yield from letters.PAGES
+    yield from jobs.PAGES

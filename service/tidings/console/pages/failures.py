@@ -1,0 +1,172 @@
+"""Failures: dead letters in groups by fault; the dead letters of one group; notes on it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from tidings.console.dead_letter_filters import DeadLetterChoice, filter_names
+from tidings.console.equivalents import command, curl
+from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.delivery.dead_letter import OPEN, DeadLetterState
+from tidings.delivery.errors import InvalidRequest, NotFound
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.operations.dead_letters import lookup, notes
+from tidings.operations.dead_letters.lookup import DeadLetterGroupView, DeadLetterListRequest
+from tidings.operations.dead_letters.notes import GroupNote, GroupRequest
+from tidings.operations.scopes import Scope
+
+GROUPS: Final = 200
+"""The largest ones; a page has no more."""
+LETTERS: Final = 50
+
+
+async def _groups(visit: Visit) -> Html | SeeOther:
+    names = filter_names(visit, "/failures")
+    if (added := names.added(visit)) is not None:
+        return added
+    return await groups_page(visit)
+
+
+async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> Html:
+    """The page of all groups.
+
+    Args:
+        visit: The request; what a form sent is shown in it again.
+        problem: Why what the form asks for can't be done.
+        status: Of the answer.
+    """
+    bar = filter_names(visit, "/failures").bar(visit)
+    groups: tuple[DeadLetterGroupView, ...] = ()
+    choice = DeadLetterChoice({}, (), visit.test)
+    try:
+        choice = DeadLetterChoice.read(visit)
+        groups = (await lookup.groups(visit.backend, choice.query(), GROUPS)).data
+    except InvalidRequest as invalid:
+        bar, status = replace(bar, problem=f"{invalid.field}: {invalid}"), 422
+    replay = {"kind": "replay", "plan": {"canary": [1, 10, 100]}}
+    chosen = {"dead_letters": choice.as_data} if choice.as_data else {"all": True}
+    values = {
+        "filters": bar,
+        "choice": choice,
+        "groups": groups,
+        "count": sum(view.group.dead_letters for view in groups),
+        "full": len(groups) == GROUPS,
+        "problem": problem,
+        "typed": visit.form,
+        "cli": command("dead", "groups", **choice.options),
+        "curl": curl(visit, "GET", "/v1/dead-letters/groups", **choice.as_data),
+        "replay_cli": command("replay", **choice.options, canary="1,10,100", all=not choice.values),
+        "replay_curl": curl(visit, "POST", "/v1/jobs", body={**replay, **chosen}),
+    }
+    return Html("failures/groups.html", values, status)
+
+
+async def _group(visit: Visit) -> Html | SeeOther:
+    fingerprint = visit.path["fingerprint"]
+    names = filter_names(visit, f"/failures/{fingerprint}")
+    if (added := names.added(visit)) is not None:
+        return added
+    return await group_page(visit, fingerprint)
+
+
+async def group_page(
+    visit: Visit, fingerprint: str, *, problem: str = "", status: int = 200
+) -> Html:
+    """The page of one group.
+
+    Args:
+        visit: The request; what a form sent is shown in it again.
+        fingerprint: The group's.
+        problem: Why what the form asks for can't be done.
+        status: Of the answer.
+
+    Raises:
+        NotFound: There is no such group.
+    """
+    bar = filter_names(visit, f"/failures/{fingerprint}").bar(visit)
+    group = choice = DeadLetterChoice.of_group(visit, fingerprint)
+    view, noted = await _found(visit, group)
+    page, matching = None, None
+    try:
+        choice = DeadLetterChoice.read(visit, fingerprint)
+        wanted = choice.query(*OPEN)
+        cursor = visit.query("cursor") or None
+        page = await lookup.list_(
+            visit.backend, DeadLetterListRequest(wanted, LETTERS, cursor=cursor)
+        )
+        matching = view if choice == group else await _open(visit, choice)
+    except InvalidRequest as invalid:
+        bar, status = replace(bar, problem=f"{invalid.field}: {invalid}"), 422
+    kept: dict[str, list[str]] = {}
+    for name, value in bar.kept:
+        kept.setdefault(name, []).append(value)
+    values = {
+        "fingerprint": fingerprint,
+        "kept": kept,
+        "filters": bar,
+        "choice": choice,
+        "view": view,
+        "notes": noted,
+        "page": page,
+        "count": matching.group.dead_letters if matching else 0,
+        "problem": problem,
+        "typed": visit.form,
+        **_equivalents(visit, choice, fingerprint),
+    }
+    return Html("failures/group.html", values, status)
+
+
+def _equivalents(visit: Visit, choice: DeadLetterChoice, fingerprint: str) -> dict[str, Any]:
+    replay = {"kind": "replay", "dead_letters": choice.as_data, "plan": {"canary": [1, 10, 100]}}
+    path = "/v1/dead-letters/groups/{}/note"
+    note = {"note": "…"}
+    return {
+        "replay_cli": command("replay", **choice.options, canary="1,10,100"),
+        "replay_curl": curl(visit, "POST", "/v1/jobs", body=replay),
+        "note_cli": command("dead", "note", fingerprint=fingerprint, tenant=visit.tenant, note="…"),
+        "note_curl": curl(visit, "PUT", path, fingerprint, body=note, tenant=visit.tenant),
+    }
+
+
+async def _open(visit: Visit, choice: DeadLetterChoice) -> DeadLetterGroupView | None:
+    """The open dead letters of a group that match; None if there are none."""
+    found = await lookup.groups(visit.backend, replace(choice, states=()).query(), 1)
+    return found.data[0] if found.data else None
+
+
+async def _found(
+    visit: Visit, group: DeadLetterChoice
+) -> tuple[DeadLetterGroupView | None, Sequence[GroupNote]]:
+    """A group with its notes; None in its place if none of its dead letters is open any more."""
+    fingerprint = group.values["fingerprint"]
+    if not re.fullmatch(r"[0-9a-f]{1,64}", fingerprint):
+        raise NotFound(f"there is no group {fingerprint[:64]}")
+    if (view := await _open(visit, group)) is not None and view.group.fingerprint == fingerprint:
+        return view, view.notes
+    closed = await lookup.list_(
+        visit.backend, DeadLetterListRequest(group.query(*DeadLetterState), 1)
+    )
+    for dead_letter in closed.data:
+        if dead_letter.fingerprint == fingerprint:
+            id_ = IdPrefix.parse(str(dead_letter.id))
+            newest = await lookup.show(visit.backend, id_, reveal=False, tenant=visit.tenant)
+            return None, newest.group_notes
+    raise NotFound(f"there is no group {fingerprint}")
+
+
+async def _annotate(visit: Visit) -> SeeOther:
+    fingerprint, note = visit.path["fingerprint"], visit.form.text("note")
+    request, back = GroupRequest(fingerprint, visit.tenant), f"/failures/{fingerprint}"
+    if visit.form.ticked("remove"):
+        await notes.remove_from_group(visit.backend, visit.actor, request)
+        return SeeOther(back, "The note was removed.")
+    await notes.annotate_group(visit.backend, visit.actor, request, note)
+    return SeeOther(back, "The note was kept.")
+
+
+PAGES: Final = (
+    ConsolePage("GET", "/failures", _groups),
+    ConsolePage("GET", "/failures/{fingerprint}", _group),
+    ConsolePage("POST", "/failures/{fingerprint}/note", _annotate, Scope.OPERATE, live_only=True),
+)

@@ -1,0 +1,225 @@
+"""Jobs: bulk actions that wait to be confirmed, run, or have ended; with their progress and results."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from tidings.console.equivalents import command, curl
+from tidings.console.filtering import FilterNames
+from tidings.console.naming import Named, id_in_path
+from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.delivery.jobs import JobKind, JobState
+from tidings.operations.dead_letters import lookup, plan
+from tidings.operations.dead_letters.lookup import DeadLetterListRequest
+from tidings.operations.dead_letters.plan import CAREFUL, Plan
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dead_letters.views import DeadLetterView
+from tidings.operations.jobs import control
+from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
+from tidings.operations.jobs.views import JobView
+from tidings.operations.pages import PageView
+from tidings.operations.scopes import Scope
+
+SAMPLE: Final = 10
+ITEMS: Final = 50
+LISTED: Final = 25
+VERBS: Final = {
+    JobKind.REPLAY: "Replay",
+    JobKind.DISCARD: "Discard",
+    JobKind.CANCEL: "Cancel",
+}
+THINGS: Final = {JobKind.CANCEL: "notification"}
+"""What a job's items are, if not dead letters."""
+DONE: Final = {
+    "start": "The job was started.",
+    "pause": "The job is paused: what is in progress is finished.",
+    "resume": "The job goes on.",
+    "cancel": "The job was cancelled: what it has not reached stays as it is.",
+}
+
+
+async def _list(visit: Visit) -> Html | SeeOther:
+    known = {"state": tuple(state.value for state in JobState if state is not JobState.PREVIEW)}
+    if not visit.test:
+        known["test"] = ("true",)
+    names = FilterNames("/jobs", known, "state:running", frozenset({"test"}))
+    if (added := names.added(visit)) is not None:
+        return added
+    try:
+        states = tuple(map(JobState, visit.queries("state")))
+    except ValueError as error:
+        raise InvalidRequest(str(error), field="state") from None
+    test = visit.test or visit.query("test") == "true"
+    cursor = visit.query("cursor") or None
+    request = JobListRequest(LISTED, states, visit.tenant, cursor, test)
+    page = await control.list_(visit.backend, request)
+    chosen = [state.value for state in states]
+    values = {
+        "filters": names.bar(visit),
+        "page": page,
+        "verbs": VERBS,
+        "things": THINGS,
+        "running": any(job.state is JobState.RUNNING for job in page.data),
+        "cli": command("jobs", "list", state=chosen, tenant=visit.tenant),
+        "curl": curl(visit, "GET", "/v1/jobs", state=chosen, tenant=visit.tenant),
+    }
+    return Html("jobs/list.html", values)
+
+
+async def _named(visit: Visit) -> IdPrefix:
+    return IdPrefix.parse(str(await id_in_path(visit, Named.JOB)))
+
+
+async def _show(visit: Visit) -> Html:
+    return await job_page(visit, await _named(visit))
+
+
+async def job_page(visit: Visit, id_: IdPrefix, *, problem: str = "", status: int = 200) -> Html:
+    """The page of one job: to be confirmed, or how far it is.
+
+    Args:
+        visit: The request; what a form sent is shown in it again.
+        id_: The job's.
+        problem: Why what the form asks for can't be done.
+        status: Of the answer.
+
+    Raises:
+        NotFound: There is no such job, or it is another tenant's.
+    """
+    job = await control.show(visit.backend, id_, tenant=visit.tenant)
+    results, cursor = tuple(visit.queries("result")), visit.query("cursor") or None
+    preview = job.state is JobState.PREVIEW
+    request = JobItemsRequest(
+        id_, SAMPLE if preview else ITEMS, results, tenant=visit.tenant, cursor=cursor
+    )
+    items = await control.items(visit.backend, request)
+    values = {
+        "job": job,
+        "verb": VERBS[job.kind],
+        "thing": THINGS.get(job.kind, "dead letter"),
+        "items": items,
+        "sample": await _sample(visit, job, items) if preview else (),
+        "results": results,
+        "speed": _speed(job),
+        "careful": CAREFUL,
+        "problem": problem,
+        "typed": visit.form,
+        **_equivalents(visit, job),
+    }
+    return Html("jobs/preview.html" if preview else "jobs/job.html", values, status)
+
+
+async def _sample(visit: Visit, job: JobView, items: PageView[Any]) -> tuple[DeadLetterView, ...]:
+    """A few of a job's dead letters."""
+    if job.kind is JobKind.CANCEL or not items.data:
+        return ()
+    query = DeadLetterQuery.of(item.item_id for item in items.data)
+    page = await lookup.list_(visit.backend, DeadLetterListRequest(query, SAMPLE))
+    return page.data
+
+
+def _speed(job: JobView) -> float | None:
+    """Items a second since it was started; None before there is something to tell."""
+    if job.started_at is None or not job.done:
+        return None
+    until = job.ended_at or (datetime.now(UTC) if job.state is JobState.RUNNING else job.changed_at)
+    seconds = (until - job.started_at).total_seconds()
+    return job.done / seconds if seconds > 0 else None
+
+
+def _equivalents(visit: Visit, job: JobView) -> dict[str, str]:
+    id_ = str(job.id)
+    commands = {verb: command("jobs", verb, id_) for verb in ("pause", "resume", "cancel")}
+    requests = {verb: curl(visit, "POST", f"/v1/jobs/{{}}/{verb}", id_) for verb in DONE}
+    return {
+        "show_cli": command("jobs", "show", id_),
+        "show_curl": curl(visit, "GET", "/v1/jobs/{}", id_),
+        "start_curl": requests["start"],
+        "change_cli": "\n".join(commands.values()),
+        "change_curl": "\n".join(requests[verb] for verb in commands),
+    }
+
+
+async def _start(visit: Visit) -> Html | SeeOther:
+    id_ = await _named(visit)
+    job = await control.show(visit.backend, id_, tenant=visit.tenant)
+    try:
+        chosen = _plan(visit) if job.kind is JobKind.REPLAY else None
+        await control.start(
+            visit.backend, visit.actor, UUID(id_.text), plan=chosen, tenant=visit.tenant
+        )
+    except InvalidRequest as invalid:
+        return await job_page(visit, id_, problem=f"{invalid.field}: {invalid}", status=422)
+    except Refused:
+        return await _told(visit, id_)
+    return SeeOther(f"/jobs/{job.id}", DONE["start"])
+
+
+def _plan(visit: Visit) -> Plan:
+    """The plan that a form has.
+
+    Raises:
+        InvalidRequest: A field can't be read; the field is named as people see it.
+    """
+    form = visit.form
+    rate, canary, stop_at = form.text("rate"), form.text("canary"), form.text("stop_at")
+    waves = _read("Canary waves", plan.waves, canary) if canary else ()
+    share = _read("Stop at", plan.share, stop_at) if stop_at else None
+    return Plan(
+        rate=_read("Rate", plan.rate, rate if "/" in rate else f"{rate}/s") if rate else None,
+        canary=waves,
+        stop_at=CAREFUL if waves and share is None else share,
+    )
+
+
+def _read(name: str, parse: Any, text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise InvalidRequest(str(error), field=name) from None
+
+
+async def _told(visit: Visit, id_: IdPrefix) -> Html:
+    """The page after somebody else was faster; it names them."""
+    return await job_page(visit, id_, problem="That was not possible.", status=409)
+
+
+async def _pause(visit: Visit) -> Html | SeeOther:
+    return await _changed(visit, "pause")
+
+
+async def _resume(visit: Visit) -> Html | SeeOther:
+    return await _changed(visit, "resume")
+
+
+async def _cancel(visit: Visit) -> Html | SeeOther:
+    return await _changed(visit, "cancel")
+
+
+async def _changed(visit: Visit, verb: str) -> Html | SeeOther:
+    id_ = await _named(visit)
+    backend, actor, tenant = visit.backend, visit.actor, visit.tenant
+    note = visit.form.text("note")
+    try:
+        match verb:
+            case "pause":
+                job = await control.pause(backend, actor, id_, note=note, tenant=tenant)
+            case "resume":
+                job = await control.resume(backend, actor, id_, tenant=tenant)
+            case _:
+                job = await control.cancel(backend, actor, id_, note=note, tenant=tenant)
+    except Refused:
+        return await _told(visit, id_)
+    return SeeOther(f"/jobs/{job.id}", DONE[verb])
+
+
+PAGES: Final = (
+    ConsolePage("GET", "/jobs", _list),
+    ConsolePage("GET", "/jobs/{id}", _show),
+    ConsolePage("POST", "/jobs/{id}/start", _start, Scope.OPERATE),
+    ConsolePage("POST", "/jobs/{id}/pause", _pause, Scope.OPERATE),
+    ConsolePage("POST", "/jobs/{id}/resume", _resume, Scope.OPERATE),
+    ConsolePage("POST", "/jobs/{id}/cancel", _cancel, Scope.OPERATE),
+)

@@ -1,0 +1,318 @@
+"""Dead letters in the console: groups, a group, one of them, and what is done with them."""
+
+import json
+import re
+import shlex
+from html import unescape
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import typer
+from tests.support.console_rig import ConsoleRig, Person, Shown
+from tests.support.stored_dead_letters import store_dead_letter
+
+from tidings.cli.main import app
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CODE = re.compile(r"<pre><code>(.*?)</code></pre>", re.DOTALL)
+
+
+async def stored(console: ConsoleRig, group: str, tenant: str = "shop", **how: Any) -> str:
+    return str(await store_dead_letter(console.api, group, tenant, **how))
+
+
+async def operator(console: ConsoleRig, tenant: str = "shop", **fields: Any) -> Person:
+    return await console.person("read", "operate", "reveal", tenant=tenant, **fields)
+
+
+def job_of(shown: Shown) -> str:
+    found = re.fullmatch(r"/console/jobs/([0-9a-f-]{36})", shown.path)
+    assert found, shown.path
+    return found[1]
+
+
+async def test_groups_lead_to_their_dead_letters_and_those_to_a_replay(console: ConsoleRig) -> None:
+    ids = [await stored(console, "aa01", message="mailbox full") for _ in range(3)]
+    person = await operator(console)
+    shown = await person.get("/failures?channel=email")
+    assert "mailbox full" in shown.text
+    assert "/console/failures/aa01" in shown.html
+    shown = await person.get("/failures/aa01")
+    assert all(id_ in shown.html for id_ in ids)
+    assert "a…@example.com" in shown.text
+    assert "ada@example.com" not in shown.html
+    shown = await person.get(f"/failures/letters/{ids[0]}")
+    assert "It was refused for good" in shown.text
+    shown = await person.send(f"/failures/letters/{ids[0]}/replay")
+    job = await console.api.fetch("SELECT * FROM jobs WHERE id = $1", UUID(job_of(shown)))
+    assert (job[0]["state"], job[0]["items"], job[0]["tenant"]) == ("running", 1, "shop")
+    assert "Replay 1 dead letter" in shown.text
+    assert job_of(shown) in (await person.get("/jobs?state=running")).html
+
+
+async def test_what_does_not_match_is_left_out_and_a_wrong_filter_says_so(
+    console: ConsoleRig,
+) -> None:
+    await stored(console, "ab02")
+    person = await operator(console)
+    for query in ("channel=sms", "reason=expired", "since=2026-11-01&until=2026-11-02"):
+        shown = await person.get(f"/failures?{query}")
+        assert (shown.status, "/console/failures/ab02" in shown.html) == (200, False), query
+    for query, words in (
+        ("since=yesterday", "'yesterday' is not a time"),
+        ("reason=bad", "'bad' is unknown"),
+        ("state=bad", "'bad' is unknown"),
+        ("add=nothing", "'nothing' is no filter"),
+    ):
+        for path in ("/failures", "/failures/ab02"):
+            assert words in (await person.get(f"{path}?{query}")).text, (path, query)
+    shown = await person.get("/failures?add=channel:email")
+    assert shown.path == "/console/failures?channel=email"
+
+
+async def test_a_bulk_replay_takes_exactly_those_that_were_seen(console: ConsoleRig) -> None:
+    seen = {await stored(console, "ac03") for _ in range(3)}
+    await stored(console, "ac04")
+    person = await operator(console)
+    shown = await person.send("/failures/ac03/bulk", do="replay", which="all")
+    job = job_of(shown)
+    assert "Replay 3 dead letters?" in shown.text
+    assert "What arrives later is not included" in shown.text
+    assert all(id_ in shown.html for id_ in seen)
+    await stored(console, "ac03")
+    assert "Replay 3 dead letters?" in (await person.get(f"/jobs/{job}")).text
+    refused = await person.send(f"/jobs/{job}/start", rate="fast", canary="1,2", stop_at="")
+    assert (refused.status, "Rate: " in refused.text) == (422, True)
+    assert 'value="fast"' in refused.html
+    assert 'value="1,2"' in refused.html
+    shown = await person.send(f"/jobs/{job}/start", rate="50", canary="1,2", stop_at="10%")
+    (row,) = await console.api.fetch("SELECT * FROM jobs WHERE id = $1", UUID(job))
+    assert (row["state"], row["rate"], row["canary"], row["stop_at"]) == (
+        "running",
+        50,
+        [1, 2],
+        0.1,
+    )
+    items = await console.api.fetch("SELECT item FROM job_items WHERE job = $1", UUID(job))
+    assert {str(item["item"]) for item in items} == seen
+
+
+async def test_those_that_are_ticked_are_discarded_with_a_reason(console: ConsoleRig) -> None:
+    ids = [await stored(console, "ad05") for _ in range(3)]
+    person = await operator(console)
+    for fields, words in (
+        ({"do": "discard", "which": "ticked", "note": "tests"}, "tick the dead letters first"),
+        ({"do": "discard", "which": "ticked", "letter": ids[:2]}, "give a reason"),
+        ({"do": "nothing", "which": "all"}, "choose what is to be done"),
+        ({"do": "replay", "which": "ticked", "letter": "x"}, "has no id"),
+    ):
+        refused = await person.send("/failures/ad05/bulk", fields)
+        assert (refused.status, words in refused.text) == (422, True), refused.text
+    kept = await person.send(
+        "/failures/ad05/bulk", do="discard", which="ticked", letter=ids[:2], note=" "
+    )
+    assert kept.html.count(" checked>") == 3  # two rows, and which
+    shown = await person.send(
+        "/failures/ad05/bulk", do="discard", which="ticked", letter=ids[:2], note="test data"
+    )
+    assert "Discard 2 dead letters?" in shown.text
+    assert "Reason: test data" in shown.text
+    assert ids[2] not in shown.html
+
+
+async def test_two_operators_act_on_the_same_and_the_second_is_told_who_was_faster(
+    console: ConsoleRig,
+) -> None:
+    id_ = await stored(console, "ae06")
+    first, second = await operator(console, name="jane"), await operator(console, name="joe")
+    shown = await first.send(f"/failures/letters/{id_}/discard", note="wrong address")
+    assert "The dead letter was discarded." in shown.text
+    for action, fields in (
+        ("discard", {"note": "customer called"}),
+        ("replay", {}),
+        ("note", {"note": "asked"}),
+    ):
+        late = await second.send(f"/failures/letters/{id_}/{action}", fields)
+        assert late.status == 409
+        assert "It was discarded by console jane" in late.text, late.text
+    job = job_of(await first.send("/failures/bulk", do="discard", which="all", note="tests"))
+    await first.send(f"/jobs/{job}/start")
+    late = await second.send(f"/jobs/{job}/start")
+    assert late.status == 409
+    assert "The job is running by console jane" in late.text
+    await first.send(f"/jobs/{job}/cancel", note="wrong group")
+    for action in ("pause", "resume", "cancel"):
+        late = await second.send(f"/jobs/{job}/{action}")
+        assert (late.status, "cancelled by console jane" in late.text) == (409, True)
+
+
+async def test_a_job_is_paused_resumed_and_cancelled(console: ConsoleRig) -> None:
+    await stored(console, "af07")
+    person = await operator(console)
+    job = job_of(await person.send("/failures/af07/bulk", do="replay", which="all"))
+    for action, state in (
+        ("start", "running"),
+        ("pause", "paused"),
+        ("resume", "running"),
+        ("cancel", "cancelled"),
+    ):
+        shown = await person.send(f"/jobs/{job}/{action}", note="lunch")
+        assert f'badge-{state}">{state}' in shown.html
+    assert "wrong" not in shown.text
+    assert f'/console/jobs/{job}"' in (await person.get("/jobs?state=cancelled")).html
+    assert f'/console/jobs/{job}"' not in (await person.get("/jobs?state=running")).html
+
+
+async def test_notes_are_kept_and_removed_on_one_and_on_a_group(console: ConsoleRig) -> None:
+    id_ = await stored(console, "b008")
+    person = await operator(console, name="jane")
+    shown = await person.send("/failures/b008/note", note="new certificate")
+    assert "new certificate" in shown.text
+    assert "new certificate" in (await person.get("/failures")).text
+    shown = await person.send(f"/failures/letters/{id_}/note", note="asked her")
+    assert "asked her console jane" in shown.text
+    assert "new certificate" in shown.text
+    assert (await person.send(f"/failures/letters/{id_}/note", note=" ")).status == 422
+    assert "asked her" not in (await person.send(f"/failures/letters/{id_}/note", remove="1")).text
+    shown = await person.send("/failures/b008/note", remove="1")
+    assert "new certificate" not in shown.text
+
+
+async def test_people_and_content_are_shown_to_those_who_may_and_that_is_recorded(
+    console: ConsoleRig,
+) -> None:
+    id_ = await stored(console, "b109", body="The secret word")
+    person = await operator(console, name="jane")
+    shown = await person.get(f"/failures/letters/{id_}")
+    assert "ada@example.com" not in shown.html
+    assert "secret word" not in shown.html
+    viewer = await console.person("read", tenant="shop")
+    assert (await viewer.send(f"/failures/letters/{id_}/reveal")).status == 403
+    recorded = "SELECT actor FROM operator_actions WHERE details ->> 'dead_letter' = $1"
+    assert await console.api.fetch(recorded, id_) == []
+    shown = await person.send(f"/failures/letters/{id_}/reveal")
+    assert (shown.status, "ada@example.com" in shown.text) == (200, True)
+    assert "The secret word" in shown.text
+    (row,) = await console.api.fetch(recorded, id_)
+    assert row["actor"].startswith("console jane")
+
+
+async def test_who_may_only_look_is_told_why_and_changes_nothing(console: ConsoleRig) -> None:
+    id_ = await stored(console, "b210")
+    viewer = await console.person("read", tenant="shop")
+    for path in ("/failures", "/failures/b210", f"/failures/letters/{id_}"):
+        shown = await viewer.get(path)
+        assert "needs the role operator; yours is viewer" in shown.text
+    for path in (
+        "/failures/bulk",
+        "/failures/b210/bulk",
+        "/failures/b210/note",
+        f"/failures/letters/{id_}/replay",
+        f"/failures/letters/{id_}/discard",
+        f"/failures/letters/{id_}/note",
+    ):
+        assert (await viewer.send(path, do="replay", which="all", note="x")).status == 403, path
+
+
+async def test_another_tenants_dead_letters_and_jobs_do_not_exist(console: ConsoleRig) -> None:
+    id_ = await stored(console, "b311")
+    owner, other = await operator(console), await operator(console, "bank")
+    job = job_of(await owner.send("/failures/b311/bulk", do="replay", which="all"))
+    assert "b311" not in (await other.get("/failures?tenant=shop")).html
+    for path in ("/failures/b311", f"/failures/letters/{id_}", f"/jobs/{job}"):
+        assert (await other.get(path)).status == 404, path
+    for path in (
+        f"/failures/letters/{id_}/reveal",
+        f"/failures/letters/{id_}/replay",
+        f"/failures/letters/{id_}/discard",
+        f"/failures/letters/{id_}/note",
+        f"/jobs/{job}/start",
+        f"/jobs/{job}/cancel",
+        "/failures/b311/note",
+    ):
+        assert (await other.send(path, note="x")).status == 404, path
+    shown = await other.send("/failures/b311/bulk?tenant=shop", do="replay", which="all")
+    assert "Replay 0 dead letters?" in shown.text
+    shown = await other.send("/failures/b311/bulk", do="replay", which="ticked", letter=id_)
+    assert "Replay 0 dead letters?" in shown.text
+    (row,) = await console.api.fetch("SELECT state FROM dead_letters WHERE id = $1", UUID(id_))
+    assert row["state"] == "open"
+
+
+async def test_a_test_key_sees_tests_and_nothing_else(console: ConsoleRig) -> None:
+    live, test = await stored(console, "b412"), await stored(console, "b413", test=True)
+    tester = await operator(console, test=True)
+    shown = await tester.get("/failures")
+    assert ("/failures/b413" in shown.html, "/failures/b412" in shown.html) == (True, False)
+    assert (await tester.get("/failures/b412")).status == 404
+    assert (await tester.get(f"/failures/letters/{live}")).status == 404
+    assert (await tester.send(f"/failures/letters/{live}/discard", note="x")).status == 404
+    assert "Dead letter" in (await tester.get(f"/failures/letters/{test}")).text
+    shown = await tester.send("/failures/bulk", do="replay", which="all")
+    assert live not in shown.html
+    assert test in shown.html
+    person = await operator(console)
+    assert "b413" not in (await person.get("/failures")).html
+    assert "b413" in (await person.get("/failures?test=true")).html
+    job = job_of(await person.send("/failures/b412/bulk", do="replay", which="all"))
+    assert (await tester.get(f"/jobs/{job}")).status == 404
+
+
+async def test_what_is_no_id_or_group_is_not_found(console: ConsoleRig) -> None:
+    person = await operator(console)
+    for path in (
+        "/failures/letters/nothing",
+        f"/failures/letters/{uuid4()}",
+        "/failures/zz",
+        "/failures/00aa00",
+        "/jobs/nothing",
+        f"/jobs/{uuid4()}",
+    ):
+        assert (await person.get(path)).status == 404, path
+
+
+async def test_every_command_that_a_page_shows_exists_with_its_options(console: ConsoleRig) -> None:
+    id_ = await stored(console, "b514")
+    person = await operator(console)
+    job = job_of(await person.send("/failures/b514/bulk", do="replay", which="all"))
+    running = job_of(await person.send(f"/failures/letters/{id_}/replay"))
+    root, seen = typer.main.get_command(app), 0
+    for path in (
+        "/failures?channel=email&recipient=ada@example.com&user_id=it's",
+        "/failures/b514",
+        f"/failures/letters/{id_}",
+        f"/jobs/{job}",
+        f"/jobs/{running}",
+        "/jobs?state=running",
+    ):
+        for code in CODE.findall((await person.get(path)).html):
+            for line in unescape(code).splitlines():
+                words = shlex.split(line) if line.startswith(("tidings ", "curl ")) else []
+                if words[:1] == ["tidings"]:
+                    parses(root, words[1:])
+                    seen += 1
+                elif words:
+                    assert_answers(words)
+                    seen += 1
+    assert seen > 15
+
+
+def parses(command: Any, words: list[str]) -> None:
+    """A command takes these words; nothing is carried out."""
+    while hasattr(command, "commands"):
+        command = command.commands[words[0]]
+        words = words[1:]
+    command.make_context("tidings", words)
+
+
+def assert_answers(words: list[str]) -> None:
+    """A request is written as curl takes it: a method, the key, the address, and JSON."""
+    method = words[words.index("-X") + 1] if "-X" in words else "GET"
+    assert "Authorization: Bearer $KEY" in words
+    assert any(word.startswith("http://127.0.0.1") for word in words)
+    if "-d" in words:
+        assert isinstance(json.loads(words[words.index("-d") + 1]), dict)
+    else:
+        assert method in {"GET", "POST"}
