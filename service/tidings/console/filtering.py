@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from tidings.console.page import ROOT, SeeOther, Visit
+from tidings.console.sealing import MARK, opened, sealed
 from tidings.operations.suggestions import unknown
 
 ADD = "add"
@@ -34,6 +35,10 @@ class FilterBar:
     example: str
     problem: str
     """Why what was typed is no filter; empty if it is one."""
+    method: str = "get"
+    """`post` where what is typed may name a person, and must not stand in an address."""
+    hint: str = ""
+    """Shown in the field while it is empty, where it takes more than filters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +50,66 @@ class FilterNames:
         known: The values of each parameter of the query, so far as they are known.
         example: Shown in the field while it is empty.
         single: Parameters of which a list takes one value: a new one replaces it.
+        private: Parameters whose values name a person: in the query they are sealed.
+        posted_to: Where the field is sent, below the root, if not by GET to the list itself.
+        hint: What the field takes, if more than filters.
     """
 
     path: str
     known: Mapping[str, Sequence[str]]
     example: str
     single: frozenset[str] = frozenset()
+    private: frozenset[str] = frozenset()
+    posted_to: str = ""
+    hint: str = ""
 
     def added(self, visit: Visit) -> SeeOther | None:
         """The list with the filter that was typed; None if nothing was, or it is no filter."""
-        typed = visit.query(ADD)
+        typed = _typed(visit)
         if not typed or self._problem(typed):
             return None
         name, _, value = typed.partition(":")
-        kept = [
-            pair for pair in self._pairs(visit) if not (pair[0] == name and name in self.single)
-        ]
-        pairs = dict.fromkeys([*kept, (name.strip(), value.strip())])
-        return SeeOther(f"{self.path}?{urlencode(list(pairs))}")
+        return self.with_(visit, name.strip(), value.strip())
 
-    def bar(self, visit: Visit) -> FilterBar:
-        """What the page shows of the filters."""
-        pairs, typed = self._pairs(visit), visit.query(ADD)
+    def with_(self, visit: Visit, name: str, value: str) -> SeeOther:
+        """The list with one more filter."""
+        given = sealed(visit.visitor, value) if name in self.private else value
+        kept = [pair for pair in self.pairs(visit) if not (pair[0] == name and name in self.single)]
+        return SeeOther(f"{self.path}?{urlencode(list(dict.fromkeys([*kept, (name, given)])))}")
+
+    def values(self, visit: Visit, name: str) -> tuple[str, ...]:
+        """The values that a list is filtered by."""
+        given = (value for key, value in self.pairs(visit) if key == name)
+        if name not in self.private:
+            return tuple(given)
+        return tuple(opened(visit.visitor, value) or value for value in given)
+
+    def resealed(self, visit: Visit) -> SeeOther | None:
+        """The same list, where its address names a person openly; None if it doesn't."""
+        pairs = self.pairs(visit)
+        shut = [
+            (name, sealed(visit.visitor, value) if self._is_open(name, value) else value)
+            for name, value in pairs
+        ]
+        return None if shut == pairs else SeeOther(f"{self.path}?{urlencode(shut)}")
+
+    def bar(self, visit: Visit, problem: str = "") -> FilterBar:
+        """What the page shows of the filters.
+
+        Args:
+            visit: The request.
+            problem: Why they can't be used, if that is known already.
+        """
+        pairs, typed = self.pairs(visit), _typed(visit)
         return FilterBar(
-            ROOT + self.path,
+            ROOT + (self.posted_to or self.path),
             pairs,
             [
-                Chip(name, value, self._address([pair for pair in pairs if pair != (name, value)]))
+                Chip(
+                    name,
+                    opened(visit.visitor, value) or value if name in self.private else value,
+                    self._address([pair for pair in pairs if pair != (name, value)]),
+                )
                 for name, value in pairs
             ],
             [
@@ -81,15 +119,40 @@ class FilterNames:
                 if (name, value) not in pairs
             ],
             self.example,
-            self._problem(typed) if typed else "",
+            problem or (self._problem(typed) if typed else "") or self._forgotten(visit),
+            "post" if self.posted_to else "get",
+            self.hint,
         )
 
-    def _pairs(self, visit: Visit) -> list[tuple[str, str]]:
+    def pairs(self, visit: Visit) -> list[tuple[str, str]]:
+        """The filters of the request, as its query has them; in a form that was posted, as its fields."""
+        if visit.request.method == "POST":
+            given = [(name, value) for name in self.known for value in visit.form.all(name)]
+        else:
+            given = visit.request.query_params.multi_items()
         return [
             (name, value)
-            for name, value in visit.request.query_params.multi_items()
-            if name in self.known and value
+            for name, value in given
+            if name in self.known and value and not self._is_lost(visit, name, value)
         ]
+
+    def _is_open(self, name: str, value: str) -> bool:
+        return name in self.private and not value.startswith(MARK)
+
+    def _is_lost(self, visit: Visit, name: str, value: str) -> bool:
+        """Whether another session sealed it."""
+        shut = name in self.private and value.startswith(MARK)
+        return shut and opened(visit.visitor, value) is None
+
+    def _forgotten(self, visit: Visit) -> str:
+        lost = (
+            name
+            for name, value in visit.request.query_params.multi_items()
+            if self._is_lost(visit, name, value)
+        )
+        if (name := next(lost, None)) is None:
+            return ""
+        return f"the {name} of this address was typed in another session: type it again"
 
     def _address(self, pairs: Sequence[tuple[str, str]]) -> str:
         return ROOT + self.path + (f"?{urlencode(pairs)}" if pairs else "")
@@ -101,3 +164,7 @@ class FilterNames:
         if name.strip() not in self.known:
             return f"there is no filter {unknown(name.strip(), list(self.known))}"
         return ""
+
+
+def _typed(visit: Visit) -> str:
+    return visit.form.text(ADD) or visit.query(ADD)

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from tidings.console.mail_preview import reduced
 from tidings.console.page import ROOT
 from tidings.console.sparklines import sparkline
 from tidings.operations import times
@@ -91,6 +92,12 @@ def lines(text: str) -> Markup:
     return Markup("<br>").join(escape(line) for line in text.splitlines())
 
 
+def mail_page(html: str) -> str:
+    """A page for a frame that shows a mail, to be escaped as the frame's attribute: see `mail_preview`."""
+    style = f'<link rel="stylesheet" href="{asset("console.css")}">'
+    return f'<!doctype html>{style}<div class="mail-words">{reduced(html)}</div>'
+
+
 def environment() -> Environment:
     """The templates; everything is escaped, and what is missing is an error."""
     made = Environment(
@@ -110,5 +117,5 @@ def environment() -> Environment:
         counted=times.counted,
         lines=lines,
     )
-    made.globals.update(url=url, asset=asset, icon=icon, sparkline=sparkline)
+    made.globals.update(url=url, asset=asset, icon=icon, sparkline=sparkline, mail_page=mail_page)
     return made

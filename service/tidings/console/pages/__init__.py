@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 
 from tidings.console.page import ConsolePage
-from tidings.console.pages import bulk, failures, jobs, letters, overview
+from tidings.console.pages import (
+    bulk,
+    failures,
+    jobs,
+    letters,
+    notification,
+    notifications,
+    overview,
+)
 
 
 def pages() -> Iterator[ConsolePage]:
@@ -13,3 +21,5 @@ def pages() -> Iterator[ConsolePage]:
     yield from bulk.PAGES
     yield from letters.PAGES
     yield from jobs.PAGES
+    yield from notifications.PAGES
+    yield from notification.PAGES

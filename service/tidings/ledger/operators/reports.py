@@ -43,6 +43,11 @@ def _columns(kind: type) -> str:
 
 
 FIND: Final = "SELECT id FROM notifications WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3"
+BEGINNING: Final = f"""
+SELECT {_columns(NotificationSummary)} FROM (
+    SELECT * FROM notifications WHERE id BETWEEN $1 AND $2 ORDER BY id DESC LIMIT $3
+) AS newest WHERE test = $4 AND ($5::text IS NULL OR tenant = $5) ORDER BY id DESC LIMIT $6
+"""
 NOTIFICATION: Final = (
     f"SELECT {_columns(NotificationSummary)}, body FROM notifications WHERE id = $1"
 )
@@ -128,6 +133,21 @@ class Reports:
         if len(rows) > 1:
             raise Refused(ambiguous(prefix, "notifications", [row["id"] for row in rows]))
         return rows[0]["id"] if rows else None
+
+    async def beginning(
+        self, prefix: IdPrefix, tenant: str | None, limit: int, *, test: bool
+    ) -> tuple[NotificationSummary, ...]:
+        """The newest notifications whose ids begin so, of `LOOKED_AT` with that beginning.
+
+        Args:
+            tenant: Only this one's; None: of all.
+            test: Tests, or what is no test.
+        """
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                BEGINNING, prefix.lowest, prefix.highest, LOOKED_AT, test, tenant, limit
+            )
+        return tuple(summary(dict(row)) for row in rows)
 
     async def show(
         self, id: UUID | IdPrefix, *, within: bool = True, patience: float | None = PATIENCE

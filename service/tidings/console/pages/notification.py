@@ -1,0 +1,184 @@
+"""One notification: its story, why it stands as it does, its content for those who may see it; cancelled or rescheduled."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from tidings.console.contents import ContentField, content_fields, fields_of
+from tidings.console.narrating import coming, timeline
+from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.delivery.errors import InvalidRequest, NotFound, Refused
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.delivery.states import State, sources
+from tidings.operations import decisions, notifications, rescheduling
+from tidings.operations.notifications import CancelRequest, NotificationView, ShowRequest
+from tidings.operations.rescheduling import RescheduleRequest
+from tidings.operations.reveals import note_reveal
+from tidings.operations.scopes import Scope
+from tidings.operations.submissions import checking
+from tidings.operations.submissions.checking import RenderRequest
+from tidings.operations.test_mode import Named, check_test
+from tidings.operations.times import ahead
+
+PATH: Final = "/notifications/{id}"
+CANCELLABLE: Final = frozenset(map(State, sources(State.CANCELLED)))
+SCHEDULED_BY: Final = "schedule "
+"""How the producer of what a schedule sent begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryProblem:
+    """Why a form was not carried out."""
+
+    form: str
+    """`cancel` or `reschedule`."""
+    field: str
+    text: str
+    status: int
+
+
+def _id(visit: Visit) -> UUID:
+    """The id in the address. Raises NotFound if it is none."""
+    try:
+        return UUID(visit.path["id"])
+    except ValueError:
+        raise NotFound(f"there is no notification {visit.path['id'][:60]}") from None
+
+
+async def _found(visit: Visit, *, reveal: bool = False) -> Any:
+    """The notification, for those who may see it.
+
+    Raises:
+        NotFound: There is none for this person.
+    """
+    id_ = str(_id(visit))
+    if visit.test:
+        await check_test(visit.backend, Named.NOTIFICATION, id_, visit.tenant)
+    if reveal:
+        await note_reveal(visit.backend, visit.actor, {"id": id_})
+    explain = visit.tenant is None and not visit.test
+    request = ShowRequest(IdPrefix.parse(id_), reveal=reveal, tenant=visit.tenant, explain=explain)
+    return await notifications.show(visit.backend, request)
+
+
+async def _show(visit: Visit) -> Html:
+    return await _page(visit)
+
+
+async def _reveal(visit: Visit) -> Html:
+    return await _page(visit, reveal=True)
+
+
+async def _page(visit: Visit, *, reveal: bool = False, problem: EntryProblem | None = None) -> Html:
+    view = await _found(visit, reveal=reveal)
+    status = problem.status if problem is not None else 200
+    if not isinstance(view, NotificationView):
+        return Html("notifications/unclaimed.html", {"view": view, "id": _id(visit)}, status)
+    now, story = datetime.now(UTC), view.story
+    notification = story.notification
+    rendered, why_not_rendered = await _rendered(visit, view) if reveal else ([], "")
+    producer = notification.producer or ""
+    values = {
+        "view": view,
+        "it": notification,
+        "events": list(timeline(story, now)),
+        "decision": decisions.decided(story, now, view.waiting_reason),
+        "next": coming(view, now),
+        "recipients": [each for each in story.recipients if each.epoch == notification.epoch],
+        "revealed": reveal,
+        "fields": list(content_fields(story.body)) if story.body else [],
+        "rendered": rendered,
+        "why_not_rendered": why_not_rendered,
+        "raw": story.body.decode("utf-8", "replace") if story.body else "",
+        "schedule": producer.removeprefix(SCHEDULED_BY)
+        if producer.startswith(SCHEDULED_BY)
+        else "",
+        "why_not_cancel": _why_not_cancel(notification.state),
+        "problem": problem,
+        "typed": visit.form,
+    }
+    return Html("notifications/show.html", values, status)
+
+
+def _why_not_cancel(state: State) -> str:
+    if state in CANCELLABLE:
+        return ""
+    if state is State.SENDING:
+        return "it is being sent at this moment"
+    return f"it has ended as {state}"
+
+
+async def _rendered(visit: Visit, view: NotificationView) -> tuple[list[ContentField], str]:
+    """What its template makes of it now; and why it can't be rendered here."""
+    body = json.loads(view.story.body)
+    if not isinstance(body, dict) or not body.get("template"):
+        return [], ""
+    request = RenderRequest(
+        str(body["template"]),
+        view.story.notification.channel,
+        body.get("locale"),
+        body.get("data") or {},
+    )
+    try:
+        rendered = await checking.render(visit.backend, visit.actor, request)
+    except (NotFound, InvalidRequest) as error:
+        return [], str(error)
+    return list(fields_of(rendered.content)), ""
+
+
+async def _cancel(visit: Visit) -> SeeOther | Html:
+    await _found(visit)
+    id_ = _id(visit)
+    request = CancelRequest(IdPrefix.parse(str(id_)), visit.form.text("note"))
+    try:
+        view = await notifications.cancel(visit.backend, visit.actor, request)
+    except InvalidRequest as error:
+        return await _again(visit, EntryProblem("cancel", "note", str(error), 422))
+    except Refused as error:
+        return await _again(visit, EntryProblem("cancel", "", str(error), 409))
+    notice = f"Cancelled; it was {view.cancelled.previous_state}."
+    if view.cancelled.perhaps_sent:
+        notice += " It may have been delivered: the reply to an earlier attempt was lost."
+    return SeeOther(f"/notifications/{id_}", notice)
+
+
+async def _reschedule(visit: Visit) -> SeeOther | Html:
+    await _found(visit)
+    form, id_ = visit.form, _id(visit)
+    when, zone = form.text("scheduled_at"), form.text("timezone") or None
+    seen = form.text("updated_at")
+    try:
+        request = RescheduleRequest(
+            IdPrefix.parse(str(id_)),
+            when if zone else ahead(when),
+            zone,
+            form.text("note"),
+            visit.tenant,
+            datetime.fromisoformat(seen) if seen else None,
+        )
+        view = await rescheduling.reschedule(visit.backend, visit.actor, request)
+    except InvalidRequest as error:
+        name = error.field or "scheduled_at"
+        return await _again(visit, EntryProblem("reschedule", name, str(error), 422))
+    except ValueError as error:
+        problem = EntryProblem("reschedule", "scheduled_at", str(error), 422)
+        return await _again(visit, problem)
+    except Refused as error:
+        return await _again(visit, EntryProblem("reschedule", "", str(error), 409))
+    due = view.chosen.at.astimezone(UTC)
+    return SeeOther(f"/notifications/{id_}", f"Rescheduled: due {due:%Y-%m-%d %H:%M:%S} UTC.")
+
+
+async def _again(visit: Visit, problem: EntryProblem) -> Html:
+    """The page with what was typed, and why that was not done."""
+    return await _page(visit, problem=problem)
+
+
+PAGES: Final = (
+    ConsolePage("GET", PATH, _show),
+    ConsolePage("POST", PATH, _reveal, scope=Scope.REVEAL),
+    ConsolePage("POST", f"{PATH}/cancel", _cancel, scope=Scope.SEND),
+    ConsolePage("POST", f"{PATH}/reschedule", _reschedule, scope=Scope.SEND),
+)

@@ -1,0 +1,233 @@
+"""Notifications: those that match the filters, found by what is typed, and exported."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode
+
+from tidings.console.filtering import ADD, FilterNames
+from tidings.console.limits import tenant_of, tests_of
+from tidings.console.narrating import result
+from tidings.console.page import ConsolePage, Download, Html, SeeOther, Visit
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.states import State
+from tidings.operations import exports, finding, notifications
+from tidings.operations.exports import ExportRequest, Format
+from tidings.operations.filters import entity
+from tidings.operations.finding import FindRequest, FoundView
+from tidings.operations.notifications import (
+    Bounds,
+    Filters,
+    ListedView,
+    ListRequest,
+    NotificationPage,
+)
+from tidings.operations.reveals import note_reveal
+from tidings.operations.scopes import Scope
+from tidings.operations.suggestions import unknown
+from tidings.operations.times import moment
+from tidings_events import CHANNELS, Priority
+
+PATH: Final = "/notifications"
+ROWS: Final = 50
+SEARCH: Final = Bounds(patience=0.01, step=2_500)
+"""A page is shown within 50 ms, and says how far it has looked."""
+FILTERS: Final = FilterNames(
+    PATH,
+    {
+        "state": tuple(State),
+        "channel": tuple(CHANNELS),
+        "priority": tuple(Priority),
+        "category": (),
+        "template": (),
+        "provider": (),
+        "error_class": (),
+        "user_id": (),
+        "entity": (),
+        "recipient": (),
+        "subject": (),
+        "since": ("1h", "24h", "7d", "30d"),
+        "until": (),
+        "test": ("true",),
+        "tenant": (),
+    },
+    example="state:failed",
+    single=frozenset({"subject", "since", "until", "test", "tenant"}),
+    private=frozenset({"recipient"}),
+    posted_to=f"{PATH}/find",
+    hint="An id, an address, a user, or a filter: state:failed",
+)
+
+
+def filters_of(visit: Visit) -> Filters:
+    """The filters of a request.
+
+    Raises:
+        InvalidRequest: One of them can't be read.
+        Forbidden: Another tenant is asked for, or what is no test with a test key.
+    """
+
+    def given(name: str) -> tuple[str, ...]:
+        return FILTERS.values(visit, name)
+
+    try:
+        entities = tuple(entity(text) for text in given("entity"))
+    except ValueError as error:
+        raise InvalidRequest(str(error), field="entity") from None
+    typed = given("recipient")
+    return Filters(
+        channels=given("channel"),
+        states=_states(given("state")),
+        priorities=given("priority"),
+        tenant=tenant_of(visit),
+        categories=given("category"),
+        user_ids=given("user_id"),
+        entities=entities,
+        recipients=tuple(way for each in typed for way in finding.addresses(each) or (each,)),
+        templates=given("template"),
+        providers=given("provider"),
+        error_classes=given("error_class"),
+        subject=next(iter(given("subject")), None),
+        since=_time("since", given("since")),
+        until=_time("until", given("until")),
+        test=tests_of(visit),
+    )
+
+
+def _states(words: Sequence[str]) -> tuple[State, ...]:
+    if wrong := next((word for word in words if word not in set(State)), None):
+        raise InvalidRequest(unknown(wrong, list(State)), field="state")
+    return tuple(State(word) for word in words)
+
+
+def _time(name: str, given: Sequence[str]) -> datetime | None:
+    try:
+        return moment(given[0]) if given else None
+    except ValueError as error:
+        raise InvalidRequest(str(error), field=name) from None
+
+
+async def _list(visit: Visit) -> Html | SeeOther:
+    if (elsewhere := FILTERS.resealed(visit)) is not None:
+        return elsewhere
+    return await _shown(visit)
+
+
+async def _shown(visit: Visit, problem: str = "") -> Html:
+    """The list, or why there is none."""
+    view = NotificationPage(())
+    names = _names(visit)
+    problem = problem or names.bar(visit).problem
+    if not problem:
+        try:
+            filters = filters_of(visit)
+            request = ListRequest(
+                filters, ROWS, cursor=visit.query("cursor") or None, bounds=SEARCH, explain=False
+            )
+            view = await notifications.list_(visit.backend, request)
+        except InvalidRequest as error:
+            problem = f"{error.field}: {error}" if error.field else str(error)
+    pairs = names.pairs(visit)
+    values = {
+        "view": view,
+        "filters": _completed(names, view.data).bar(visit, problem),
+        "query": urlencode(pairs),
+        "pairs": pairs,
+        "paged": bool(visit.query("cursor")),
+        "beginning": "",
+        "result": result,
+    }
+    return Html("notifications/list.html", values, 422 if problem else 200)
+
+
+def _names(visit: Visit) -> FilterNames:
+    """The filters that this person has."""
+    hidden = {"tenant"} if visit.tenant is not None else set()
+    hidden |= {"test"} if visit.test else set()
+    known = {name: values for name, values in FILTERS.known.items() if name not in hidden}
+    return replace(FILTERS, known=known)
+
+
+def _completed(names: FilterNames, shown: Sequence[ListedView]) -> FilterNames:
+    """With the words of the rows that are shown, so that the field completes them too."""
+    summaries = [view.summary for view in shown]
+    seen: dict[str, list[str | None]] = {
+        "category": [summary.category for summary in summaries],
+        "provider": [summary.provider for summary in summaries],
+        "error_class": [summary.failure_kind for summary in summaries],
+        "user_id": [summary.user_id for summary in summaries],
+    }
+    words = {name: sorted({word for word in values if word}) for name, values in seen.items()}
+    known = {name: values or words.get(name, ()) for name, values in names.known.items()}
+    return replace(names, known=known)
+
+
+async def _find(visit: Visit) -> Html | SeeOther:
+    """Add the filter that was typed, or go to what else was."""
+    names, typed = _names(visit), visit.form.text(ADD)
+    if not typed:
+        return SeeOther(f"{PATH}?{urlencode(names.pairs(visit))}")
+    name = typed.partition(":")[0].strip()
+    if name in names.known:
+        return names.added(visit) or await _shown(visit)
+    found = await finding.find(visit.backend, FindRequest(typed, visit.tenant, visit.test))
+    named = [view.summary.id for view in found.notifications]
+    ids = named if found.id is None else [found.id]
+    match found:
+        case FoundView(recipients=(_, *_)):
+            there = names.with_(visit, "recipient", typed)
+        case FoundView(user_id=str() as user_id):
+            there = names.with_(visit, "user_id", user_id)
+        case _ if len(ids) == 1:
+            there = SeeOther(f"{PATH}/{ids[0]}")
+        case _:
+            there = SeeOther(f"{PATH}/beginning?{urlencode({'id': typed})}")
+    return there
+
+
+async def _beginning(visit: Visit) -> Html:
+    """Those whose ids begin alike."""
+    typed = visit.query("id")
+    found = await finding.find(visit.backend, FindRequest(typed, visit.tenant, visit.test))
+    values = {
+        "view": NotificationPage(found.notifications),
+        "filters": _names(visit).bar(visit),
+        "query": "",
+        "pairs": [],
+        "paged": False,
+        "beginning": typed,
+        "result": result,
+    }
+    return Html("notifications/list.html", values)
+
+
+async def _export(visit: Visit) -> Download:
+    return await _written(visit, visit.query("format"), reveal=False)
+
+
+async def _export_revealed(visit: Visit) -> Download:
+    filters = filters_of(visit)
+    given = [field.name for field in fields(Filters) if getattr(filters, field.name)]
+    details = {"filters": given, "tenant": filters.tenant}
+    await note_reveal(visit.backend, visit.actor, details)
+    return await _written(visit, visit.form.text("format"), reveal=True)
+
+
+async def _written(visit: Visit, given: str, *, reveal: bool) -> Download:
+    try:
+        format_ = Format(given or Format.CSV)
+    except ValueError:
+        raise InvalidRequest(unknown(given, list(Format)), field="format") from None
+    request = ExportRequest(filters_of(visit), format_, reveal)
+    parts = await exports.export(visit.backend, request)
+    return Download(f"notifications.{format_}", parts, format_.media_type)
+
+
+PAGES: Final = (
+    ConsolePage("GET", PATH, _list),
+    ConsolePage("POST", f"{PATH}/find", _find),
+    ConsolePage("GET", f"{PATH}/beginning", _beginning),
+    ConsolePage("GET", f"{PATH}/export", _export),
+    ConsolePage("POST", f"{PATH}/export", _export_revealed, scope=Scope.REVEAL),
+)
