@@ -120,6 +120,20 @@ class DeadLetterRig(Rig):
         )
         await exchange.publish(message, key)
 
+    async def next_in_lane(self, lane: str) -> bytes:
+        """The next message of a lane, once there is one; it is taken."""
+        queue = await self._broker.get_queue(lane, ensure=False)
+        found: list[bytes] = []
+
+        async def arrived() -> bool:
+            message = await queue.get(no_ack=True, fail=False)
+            if message is not None:
+                found.append(message.body)
+            return bool(found)
+
+        await eventually(arrived, within=20)
+        return found[0]
+
     async def dead_letters(self, count: int = 1, within: float = 15) -> list[dict[str, object]]:
         """The dead letters in the ledger, once there are so many, oldest first."""
         found: list[dict[str, object]] = []

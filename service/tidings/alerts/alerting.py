@@ -10,11 +10,13 @@ from typing import Final, Self
 import structlog
 
 from tidings.alerts.notice import Notice, notice, outage_notice
+from tidings.alerts.rule_alerting import RuleAlerting
 from tidings.alerts.senders import (
     AlertNotSent,
     AlertSender,
     AppriseSender,
     ChannelSender,
+    UnknownService,
     is_our_own,
 )
 from tidings.broker.connection import BrokerConnection
@@ -26,7 +28,8 @@ from tidings.ledger.operators.alerts import AlertGroup, Alerts, PendingAlert
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.runtime.background import BackgroundTask
 from tidings.runtime.backoff import Backoff
-from tidings.settings import Settings
+from tidings.settings import AlertSettings, Settings
+from tidings_events import InvalidNotification
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +60,8 @@ class Alerting:
         every: Seconds between two alerts of one subject.
         gather: Seconds for which the first dead letter waits for others, to be reported with them.
         connection: Kept open while it runs, if the sender needs one.
+        console: URL of the service as browsers see it, for links; empty: no links.
+        rules: Sends the alerts of the rules.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class Alerting:
         every: float,
         gather: float = 1.0,
         connection: BrokerConnection | None = None,
+        console: str = "",
+        rules: RuleAlerting,
     ) -> None:
         self._alerts = alerts
         self._controls = controls
@@ -79,6 +86,8 @@ class Alerting:
         self._every = every
         self._gather = gather
         self._connection = connection
+        self._console = console
+        self._rules = rules
         self._new = 0
         self._wake = asyncio.Event()
         self._parts = AsyncExitStack()
@@ -87,6 +96,7 @@ class Alerting:
     async def __aenter__(self) -> Self:
         if self._connection is not None:
             await self._parts.enter_async_context(self._connection)
+        await self._parts.enter_async_context(self._rules)
         if self._sender is not None:
             self._task = BackgroundTask("alert", partial(self._work, self._sender))
         return self
@@ -107,11 +117,12 @@ class Alerting:
 
     @property
     def healthy(self) -> bool:
-        """Whether its task runs; true if no alerts are configured."""
-        return self._task is None or self._task.healthy
+        """Whether its tasks run."""
+        return self._rules.healthy and (self._task is None or self._task.healthy)
 
     def noted(self, dead_letter: DeadLetter) -> None:
         """Count an archived dead letter."""
+        self._rules.wake()
         if self._sender is not None and not is_our_own(dead_letter):
             self._new += 1
             self._wake.set()
@@ -152,22 +163,24 @@ class Alerting:
             log.error(  # noqa: TRY400  # foreseen: a traceback says nothing more
                 "alert failed", pending=pending.dead_letters, error=str(error)
             )
-            await subject.pending.give_back(pending, self._every, min(AGAIN, self._every))
+            again_in = min(AGAIN, self._every)
+            await subject.pending.give_back(self._every, again_in, error=str(error))
         except BaseException:  # cancelled, perhaps sent: twice is better than never
-            await subject.pending.give_back(pending, self._every, min(AGAIN, self._every))
+            await subject.pending.give_back(self._every, min(AGAIN, self._every))
             raise
         else:
+            await subject.pending.sent(pending)
             log.info("alert sent", pending=pending.dead_letters)
 
     async def _of_dead_letters(self, pending: PendingAlert) -> Notice:
-        return notice(pending, await self._worst(pending))
+        return notice(pending, await self._worst(pending), self._console)
 
     async def _of_outages(self, _: PendingAlert) -> Notice:
         try:
-            return outage_notice(await self._controls.down())
+            return outage_notice(await self._controls.down(), self._console)
         except TidingsError as error:
             log.warning("alert without details", error=str(error))
-            return outage_notice(())
+            return outage_notice((), self._console)
 
     async def _worst(self, pending: PendingAlert) -> Sequence[AlertGroup]:
         try:
@@ -187,20 +200,42 @@ def alert_of(settings: Settings, ledger: PostgresLedger, name: str) -> Alerting:
         ConfigurationError: The settings are incomplete, or no alert could be sent with them.
     """
     wanted = settings.alerting
-    alerts, controls = ledger.dead_letters.alerts, ledger.controls
+    sender, connection = None, None
     if url := wanted.url.get_secret_value():
-        return Alerting(alerts, controls, AppriseSender(url), every=wanted.every)
-    if not wanted.channel:
-        return Alerting(alerts, controls, None, every=wanted.every)
+        sender = _apprise(url)
+    elif wanted.channel:
+        connection = BrokerConnection(settings.broker, f"{name} (alert)")
+        sender = _on_channel(BrokerPublisher(settings.broker, connection), wanted)
+    return Alerting(
+        ledger.dead_letters.alerts,
+        ledger.controls,
+        sender,
+        every=wanted.every,
+        connection=connection,
+        console=settings.console.url,
+        rules=RuleAlerting(settings, ledger, name),
+    )
+
+
+def _apprise(url: str) -> AlertSender:
+    try:
+        return AppriseSender(url)
+    except UnknownService as error:
+        raise ConfigurationError(f"TIDINGS_ALERT_URL: {error}") from None
+
+
+def _on_channel(publisher: BrokerPublisher, wanted: AlertSettings) -> AlertSender:
     if not wanted.recipient:
         raise ConfigurationError(
             "TIDINGS_ALERT_RECIPIENT is not set: set it, or unset TIDINGS_ALERT_CHANNEL"
         )
-    connection = BrokerConnection(settings.broker, f"{name} (alert)")
-    sender = ChannelSender(
-        BrokerPublisher(settings.broker, connection), wanted.channel, wanted.recipient
-    )
-    return Alerting(alerts, controls, sender, every=wanted.every, connection=connection)
+    try:
+        return ChannelSender(publisher, wanted.channel, wanted.recipient)
+    except InvalidNotification as invalid:
+        raise ConfigurationError(
+            "TIDINGS_ALERT_CHANNEL and TIDINGS_ALERT_RECIPIENT don't make a "
+            f"notification: {invalid}"
+        ) from None
 
 
 async def _wait(wake: asyncio.Event, seconds: float) -> None:

@@ -1,19 +1,23 @@
 """The ways to send an alert: through a service that Apprise supports, or on one of our own channels."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
+from urllib.parse import unquote
+from uuid import UUID
 
 import pydantic_core
 
 from tidings.alerts.notice import Notice
 from tidings.channels.registry import SPECS
 from tidings.channels.spec import OperatorAlert
+from tidings.delivery.alert_rules import OF_ALERTS
 from tidings.delivery.dead_letter import DeadLetter
-from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
+from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.delivery.ports import Publisher
 from tidings.runtime.background import in_a_thread
-from tidings_events import InvalidNotification, Priority, parse
+from tidings_events import DEFAULT_TENANT, Priority, parse
 from tidings_events.notifications.base import new_id
 from tidings_events.routing import EXCHANGE, routing_key
 
@@ -22,17 +26,25 @@ MARK: Final = ("tidings", "dead letters")
 """In the metadata of alerts that we publish."""
 WORTH: Final = timedelta(hours=12)
 """Time after which an alert expires."""
+SHORTEST_SECRET: Final = 5
+"""Characters."""
+LONGEST_ANSWER: Final = 500
+"""Characters of what a receiver answered."""
 
 
 class AlertNotSent(TidingsError):
     """The alert was not sent; the message says why."""
 
 
+class UnknownService(TidingsError):
+    """Apprise has no service for a URL."""
+
+
 class AlertSender(Protocol):
     """Sends alerts to operators."""
 
-    async def send(self, notice: Notice) -> None:
-        """Send it, within a time limit.
+    async def send(self, notice: Notice) -> str:
+        """Send it, within a time limit; what the receiver answered, without its secrets.
 
         Raises:
             AlertNotSent: It failed.
@@ -48,7 +60,7 @@ class AppriseSender:
         timeout: Seconds it may take.
 
     Raises:
-        ConfigurationError: Apprise doesn't support the URL.
+        UnknownService: Apprise doesn't support the URL.
     """
 
     def __init__(self, url: str, timeout: float = 20.0) -> None:
@@ -56,78 +68,99 @@ class AppriseSender:
 
         self._apprise: Any = Apprise()
         self._timeout = timeout
+        self._secrets = secrets_of(url)
         if not self._apprise.add(url):
-            raise ConfigurationError(
-                "TIDINGS_ALERT_URL: Apprise does not support this kind of URL; "
-                "its list of services shows the format of each"
+            raise UnknownService(
+                "Apprise does not support this kind of URL; its list of services shows the format of each"
             )
 
-    async def send(self, notice: Notice) -> None:
+    async def send(self, notice: Notice) -> str:
         """Send it in a thread: Apprise blocks."""
         try:
             async with asyncio.timeout(self._timeout + 1):
-                sent = await in_a_thread("send an alert", lambda: self._notify(notice))
+                sent, answer = await in_a_thread("send an alert", lambda: self._notify(notice))
         except TimeoutError:
             raise AlertNotSent(f"no answer within {self._timeout:g}s") from None
         except Exception as error:
             raise AlertNotSent(f"Apprise failed: {type(error).__name__}") from error
         if not sent:
-            raise AlertNotSent("the service refused it; Apprise's log says why")
+            raise AlertNotSent(answer or "the service refused it")
+        return answer or "accepted"
 
-    def _notify(self, notice: Notice) -> bool:
-        return bool(
-            self._apprise.notify(title=notice.title, body=notice.text, timeout=self._timeout)
-        )
+    def _notify(self, notice: Notice) -> tuple[bool, str]:
+        result = self._apprise.notify(title=notice.title, body=notice.text, timeout=self._timeout)
+        lines = dict.fromkeys(entry.message.strip() for entry in result.logs())
+        return bool(result), self._without_secrets(" ".join(lines))[:LONGEST_ANSWER]
+
+    def _without_secrets(self, text: str) -> str:
+        return self._secrets.sub("…", text) if self._secrets is not None else text
+
+
+def secrets_of(url: str) -> "re.Pattern[str] | None":
+    """What must not be seen of a receiver's URL, in a text about it: all but the scheme, short words and numbers."""
+    _, _, rest = url.partition("://")
+    parts = {unquote(part) for part in re.split(r"[/?&=:@#+,]", rest)} | {rest}
+    hidden = sorted((part for part in parts if len(part) >= SHORTEST_SECRET), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, hidden)), re.IGNORECASE) if hidden else None
 
 
 class ChannelSender:
     """Sends on one of our own channels, as a notification with retries and history.
 
     Args:
+        publisher: Publishes it.
         channel: Its name, e.g. `email`.
         recipient: The operators' address there.
+        tenant: Whose notification it is.
+        rule: The rule's id; empty: the alert of the settings.
 
     Raises:
-        ConfigurationError: Channel and recipient don't make a valid notification; says why.
+        InvalidNotification: Channel and recipient don't make a valid notification; says why.
     """
 
-    def __init__(self, publisher: Publisher, channel: str, recipient: str) -> None:
+    def __init__(
+        self,
+        publisher: Publisher | None,
+        channel: str,
+        recipient: str,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        rule: str = "",
+    ) -> None:
         self._publisher = publisher
         self._channel = channel
         self._recipient = recipient
-        try:
-            parse(self._written(Notice(1, "Tidings", "Tidings")))
-        except InvalidNotification as invalid:
-            raise ConfigurationError(
-                "TIDINGS_ALERT_CHANNEL and TIDINGS_ALERT_RECIPIENT don't make a "
-                f"notification: {invalid}"
-            ) from None
+        self._tenant = tenant
+        self._rule = rule or "settings"
+        parse(self._written(Notice(1, "Tidings", "Tidings"), new_id()))
 
-    async def send(self, notice: Notice) -> None:
+    async def send(self, notice: Notice) -> str:
         """Publish it like any other notification."""
-        body = self._written(notice)
+        id_ = new_id()
+        body = self._written(notice, id_)
+        assert self._publisher is not None  # noqa: S101  # without one it only checks
         try:
             await self._publisher.publish(EXCHANGE, routing_key(parse(body)), body, {})
         except BrokerUnavailable as error:
             raise AlertNotSent(str(error)) from error
+        return f"published as notification {id_}"
 
-    def _written(self, notice: Notice) -> bytes:
+    def _written(self, notice: Notice, id: UUID) -> bytes:
         fields: dict[str, Any] = {
-            "id": new_id(),
+            "id": id,
             "channel": self._channel,
             "recipient": self._recipient,
             "priority": Priority.HIGH,
+            "tenant": self._tenant,
             "category": CATEGORY,
+            "entity": {"type": OF_ALERTS, "id": self._rule},
             "metadata": dict([MARK]),
             "expires_at": datetime.now(UTC) + WORTH,
         }
         if (spec := SPECS.get(self._channel)) is not None:
-            event = "tidings.dead_letters" if notice.dead_letters else "tidings.provider_down"
-            fields |= spec.alert_fields(
-                OperatorAlert(
-                    notice.title, notice.text, event, {"dead_letters": notice.dead_letters}
-                )
-            )
+            details = {"dead_letters": notice.dead_letters}
+            alert = OperatorAlert(notice.title, notice.text, notice.event, details)
+            fields |= spec.alert_fields(alert)
         return pydantic_core.to_json(fields)
 
 

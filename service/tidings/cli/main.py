@@ -123,6 +123,12 @@ class Root(LazyGroup):
         ),
         LazyCommand(
             OPERATE,
+            "alerts",
+            "alerts:app",
+            "List, create, edit, test and delete rules of alerts to operators.",
+        ),
+        LazyCommand(
+            OPERATE,
             "outbox",
             "outbox:app",
             "The outbox in a producer's own database, and that of what was accepted while RabbitMQ was away.",

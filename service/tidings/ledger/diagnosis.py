@@ -37,6 +37,8 @@ TABLES: Final = (
     "api_requests",
     "outbox_entries",
     "alerts",
+    "alert_rules",
+    "sent_alerts",
     "circuits",
     "recipient_results",
     "schedules",

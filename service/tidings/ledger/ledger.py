@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from tidings.ledger.jobs.items import JobItems
     from tidings.ledger.jobs.jobs import Jobs
     from tidings.ledger.jobs.snapshots import Snapshots
+    from tidings.ledger.operators.alert_rules import AlertRules
     from tidings.ledger.operators.queue_ages import QueueAges
+    from tidings.ledger.operators.rule_alerts import RuleAlerts
     from tidings.ledger.retention import Retention
     from tidings.ledger.schedules.schedules import Schedules
 
@@ -118,6 +120,20 @@ class PostgresLedger:
         from tidings.ledger.operators.queue_ages import QueueAges
 
         return QueueAges(self.database)
+
+    @cached_property
+    def alert_rules(self) -> "AlertRules":
+        """Rules of alerts."""
+        from tidings.ledger.operators.alert_rules import AlertRules
+
+        return AlertRules(self.database)
+
+    @cached_property
+    def rule_alerts(self) -> "RuleAlerts":
+        """What rules have to report, and their history."""
+        from tidings.ledger.operators.rule_alerts import RuleAlerts
+
+        return RuleAlerts(self.database)
 
     @cached_property
     def erasures(self) -> "Erasures":

@@ -85,6 +85,7 @@ async def _examine(
             ),
             ("Templates", lambda: _templates(settings, actor)),
             ("Processes", lambda: _processes(settings, actor, channels)),
+            ("Alerts", lambda: _alerts(settings, actor)),
         ]
         results = await asyncio.gather(*(_within(name, check) for name, check in checks))
     finally:
@@ -192,6 +193,40 @@ async def _processes(
         found.append(Finding("Processes", Verdict.WARNING, what, remedy))
     return found or [
         Finding("Processes", Verdict.OK, f"{len(running)} running, with every role and channel")
+    ]
+
+
+async def _alerts(settings: Settings, actor: Actor) -> Sequence[Finding]:
+    """Receivers of alerts that take none."""
+    try:
+        async with opened(settings, str(actor)) as backend:
+            rules = await backend.ledger.rule_alerts.failing()
+            topics = await backend.ledger.controls.alerts.status()
+    except TidingsError:
+        return []  # PostgreSQL has its own finding
+    remedy = "`tidings alerts test RULE` tries it again, `tidings alerts edit` changes its receiver"
+    of_settings = "correct TIDINGS_ALERT_URL, or TIDINGS_ALERT_CHANNEL and TIDINGS_ALERT_RECIPIENT"
+    broken = [
+        *((f"rule {rule.name}", rule.failing_since, rule.error, remedy) for rule in rules),
+        *(
+            (
+                f"the settings' alert about {topic.topic}",
+                topic.failing_since,
+                topic.error,
+                of_settings,
+            )
+            for topic in topics
+        ),
+    ]
+    return [
+        Finding(
+            "Alerts",
+            Verdict.FAULT,
+            f"{what} has not reached its receiver since {since:%Y-%m-%d %H:%M} UTC: {error}",
+            how,
+        )
+        for what, since, error, how in broken
+        if since is not None
     ]
 
 

@@ -1,16 +1,12 @@
 """Operators are told of dead letters: at once, then once in a while, and never in circles."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
-from aiohttp import web
 from tests.integration.dead_letters.conftest import MakeRig
-from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
+from tests.support.dead_letter_rig import rejected, written
+from tests.support.paging import paging
 from tests.support.worker_rig import eventually
 
 from tidings.delivery.circuit import Phase
@@ -21,38 +17,6 @@ from tidings.ledger import PostgresLedger
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
 )  # Apprise loads a hundred services, some of them older than Python
-
-
-@dataclass
-class Pager:
-    """A service that operators are told through."""
-
-    url: str = ""
-    alerts: list[dict[str, str]] = field(default_factory=list)
-    status: int = 200
-    patience: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def take(self, request: web.Request) -> web.Response:
-        await self.patience.wait()
-        self.alerts.append(await request.json())
-        return web.Response(status=self.status)
-
-
-@asynccontextmanager
-async def paging() -> AsyncIterator[Pager]:
-    pager = Pager()
-    pager.patience.set()
-    app = web.Application()
-    app.router.add_post("/page", pager.take)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    pager.url = f"json://127.0.0.1:{runner.addresses[0][1]}/page"
-    try:
-        yield pager
-    finally:
-        pager.patience.set()
-        await runner.cleanup()
 
 
 async def test_the_first_dead_letter_tells_at_once_and_the_next_wait_their_turn(
@@ -146,7 +110,7 @@ async def test_what_operators_were_being_told_when_the_archive_stopped_is_told_b
         rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="3s")
 
         async def being_told() -> bool:
-            rows = await rig.fetch("SELECT FROM alerts WHERE sent_at > '-infinity'")
+            rows = await rig.fetch("SELECT FROM alerts WHERE leased_until > now()")
             return bool(rows)
 
         async with rig.archiving("one"):
@@ -171,7 +135,7 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
     )
     async with rig.archiving():
         await rig.make_dead_letter()
-        body = await _next_in_lane(rig, "tidings.email.high")
+        body = await rig.next_in_lane("tidings.email.high")
         written_ = json.loads(body)
         assert written_["recipient"] == "operators@example.com"
         assert written_["category"] == "operations"
@@ -181,7 +145,7 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
         await rig.make_dead_letter(
             written(category="operations")
         )  # somebody else's category of that name
-        alert = json.loads(await _next_in_lane(rig, "tidings.email.high"))
+        alert = json.loads(await rig.next_in_lane("tidings.email.high"))
         assert "1 dead letter" in alert["subject"]
     (row,) = await rig.fetch("SELECT * FROM alerts")
     assert row["pending"] == 0
@@ -225,18 +189,20 @@ async def test_every_channel_can_carry_the_message(
     rig = await make_rig(TIDINGS_ALERT_CHANNEL=channel, TIDINGS_ALERT_RECIPIENT=recipient)
     async with rig.archiving():
         await rig.make_dead_letter()
-        assert b"1 dead letter" in await _next_in_lane(rig, lane)
+        assert b"1 dead letter" in await rig.next_in_lane(lane)
 
 
-async def _next_in_lane(rig: DeadLetterRig, lane: str) -> bytes:
-    queue = await rig._broker.get_queue(lane, ensure=False)
-    found: list[bytes] = []
-
-    async def arrived() -> bool:
-        message = await queue.get(no_ack=True, fail=False)
-        if message is not None:
-            found.append(message.body)
-        return bool(found)
-
-    await eventually(arrived, within=20)
-    return found[0]
+async def test_what_a_process_took_and_did_not_live_to_send_is_sent_by_another(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="1s")
+        async with rig.ledger("killed") as killed:
+            await killed.dead_letters.alerts.note(3)
+            taken = await killed.dead_letters.alerts.take(1)
+            assert taken is not None
+            assert await killed.dead_letters.alerts.take(1) is None
+        await rig.fetch("UPDATE alerts SET leased_until = now()")  # it did not come back
+        async with rig.archiving():
+            await eventually(lambda: pager.alerts)
+    assert pager.alerts[0]["title"] == "Tidings: 3 dead letters"

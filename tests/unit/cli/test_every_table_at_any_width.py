@@ -20,6 +20,7 @@ import tidings.cli
 from tidings.broker.topology.inspection import Depth
 from tidings.broker.topology.layout import topology_of
 from tidings.cli import (
+    alerts,
     audit,
     channels,
     dead_letter_views,
@@ -53,8 +54,11 @@ from tidings.ledger.operators.audit import JournalFindings
 from tidings.ledger.operators.backlog import Backlog, OpenDeadLetters
 from tidings.ledger.operators.processes import KnownProcess
 from tidings.ledger.operators.rollups import Window
+from tidings.ledger.operators.rule_alerts import SentAlert
+from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
 from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.ledger.schedules.rows import Schedule, ScheduleState
+from tidings.operations.alert_rules import AlertRuleView, SentAlertView
 from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, ChannelStatus
 from tidings.operations.dead_letters.lookup import DeadLetterGroupView
@@ -280,12 +284,33 @@ MESSAGE: Final = StoredMessage(
     }  # type: ignore[arg-type]  # all others are None
 )
 
+RULE: Final = AlertRule(
+    id=ID,
+    tenant="shop",
+    name="one-time passwords that fail",
+    enabled=True,
+    terms=RuleTerms(category="otp", threshold=1_000_000, url="slack://T1/B2/token"),
+    created_by="cli jane@desk",
+    created_at=NOW,
+    updated_by="cli jane@desk",
+    updated_at=NOW,
+    not_before=NOW,
+    last_alert_at=NOW,
+    error=WHY,
+    failing_since=NOW,
+)
+ALERT: Final = SentAlert(
+    ID, ID, NOW, True, "console jane", "Tidings: test", "Nothing is wrong.", "", WHY, 0.2
+)
+
 TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     outbox._lanes: lambda: outbox._lanes(OUTBOX),
     outbox._failed: lambda: outbox._failed(OUTBOX),
     schedules.table: lambda: schedules.table([SCHEDULE]),
     job_views.job_table: lambda: job_views.job_table([JOB, replace(JOB, reason=None)], NOW),
     job_views.item_table: lambda: job_views.item_table([ITEM, replace(ITEM, detail=None)]),
+    alerts._table: lambda: alerts._table([AlertRuleView(RULE)] * 2, NOW),
+    alerts._history: lambda: alerts._history([SentAlertView(ALERT)], NOW),
     ps._table: lambda: ps._table([PROCESS, replace(PROCESS, host="vm", running=True)]),
     listing.table: lambda: listing.table(
         [ListedView(notification(), ""), ListedView(notification(state=State.SENT), "")],

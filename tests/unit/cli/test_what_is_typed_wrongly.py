@@ -124,9 +124,9 @@ def test_what_is_several_words_in_one_is_told_how_they_are_written(typed: str, t
         ("replay --dry", "'--dry-run'"),
         ("lst", "'list'"),
         ("dead lst", "'list'"),
-        ("edit 1f0c52a6", "`tidings dead edit`"),
+        ("edit 1f0c52a6", "`tidings dead edit` or `tidings alerts edit`"),
         ("dead replay 1f0c52a6", "`tidings replay`"),
-        ("enable email", "`tidings channels enable`"),
+        ("enable email", "`tidings channels enable` or `tidings alerts enable`"),
         (
             "pause email",
             "`tidings schedules pause` or `tidings dispatching pause` or `tidings channels pause` or `tidings jobs pause`",

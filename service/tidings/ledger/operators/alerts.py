@@ -12,26 +12,40 @@ INSERT INTO alerts AS e (topic, sent_at, pending) VALUES ($1, '-infinity', $2)
 ON CONFLICT (topic) DO UPDATE SET pending = e.pending + excluded.pending
 """
 
+LEASE: Final = 90.0
+"""Seconds for which a process may send an alert; another takes it over from one that died."""
+
 TAKE: Final = """
 WITH due AS (
-    SELECT topic, pending, sent_at FROM alerts
+    SELECT topic FROM alerts
      WHERE topic = $1 AND pending > 0 AND sent_at <= now() - $2::float8 * interval '1 second'
+       AND (leased_until IS NULL OR leased_until <= now())
        FOR UPDATE SKIP LOCKED
 )
-UPDATE alerts e SET sent_at = now(), pending = 0
+UPDATE alerts e SET leased_until = now() + $3::float8 * interval '1 second'
   FROM due WHERE e.topic = due.topic
-RETURNING due.pending, nullif(due.sent_at, '-infinity') AS sent_at
+RETURNING e.pending, nullif(e.sent_at, '-infinity') AS sent_at
+"""
+
+SENT: Final = """
+UPDATE alerts SET pending = greatest(0, pending - $2), sent_at = now(), leased_until = NULL, error = NULL, failing_since = NULL
+ WHERE topic = $1
 """
 
 GIVE_BACK: Final = """
 UPDATE alerts
-   SET pending = pending + $2, sent_at = now() - ($3::float8 - $4::float8) * interval '1 second'
+   SET sent_at = now() - ($2::float8 - $3::float8) * interval '1 second', leased_until = NULL, error = coalesce($4, error),
+       failing_since = CASE WHEN $4::text IS NULL THEN failing_since ELSE coalesce(failing_since, now()) END
  WHERE topic = $1
+"""
+
+STATUS: Final = """
+SELECT topic, nullif(sent_at, '-infinity') AS sent_at, pending, error, failing_since FROM alerts ORDER BY topic
 """
 
 NEXT: Final = """
 SELECT CASE sent_at WHEN '-infinity' THEN 0
-            ELSE greatest(0, extract(epoch FROM sent_at + $2::float8 * interval '1 second' - now())) END::float8
+            ELSE greatest(0, extract(epoch FROM greatest(sent_at + $2::float8 * interval '1 second', leased_until) - now())) END::float8
   FROM alerts WHERE topic = $1 AND pending > 0
 """
 
@@ -54,6 +68,18 @@ class PendingAlert:
     dead_letters: int
     since: datetime | None
     """The last alert; None if there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicStatus:
+    """How the alerts of one topic stand."""
+
+    topic: str
+    sent_at: datetime | None
+    pending: int
+    error: str | None
+    """Why the last one was not sent; None if it was."""
+    failing_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +113,23 @@ class Alerts:
             every: Seconds between two messages.
         """
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(TAKE, self._topic, every)
+            row = await connection.fetchrow(TAKE, self._topic, every, LEASE)
         return PendingAlert(row["pending"], row["sent_at"]) if row is not None else None
 
-    async def give_back(self, pending: PendingAlert, every: float, again_in: float) -> None:
-        """Put an alert back that could not be sent: it is due again in `again_in` seconds."""
+    async def sent(self, pending: PendingAlert) -> None:
+        """The alert was sent: what it reported is no longer pending."""
         async with self._database.connection() as connection:
-            await connection.execute(GIVE_BACK, self._topic, pending.dead_letters, every, again_in)
+            await connection.execute(SENT, self._topic, pending.dead_letters)
+
+    async def give_back(self, every: float, again_in: float, *, error: str | None = None) -> None:
+        """The alert could not be sent: it is due again in `again_in` seconds."""
+        async with self._database.connection() as connection:
+            await connection.execute(GIVE_BACK, self._topic, every, again_in, error)
+
+    async def status(self) -> Sequence[TopicStatus]:
+        """How the alerts of the settings stand, each topic."""
+        async with self._database.connection() as connection:
+            return [TopicStatus(**row) for row in await connection.fetch(STATUS)]
 
     async def seconds_to_next(self, every: float) -> float | None:
         """Seconds until the next alert is due; None if none is pending."""

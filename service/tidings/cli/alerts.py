@@ -1,0 +1,362 @@
+"""`tidings alerts`: rules by which operators are alerted."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+
+from tidings.cli.channel_names import known_channel
+from tidings.cli.commands import Commands
+from tidings.cli.console import err, out, print_json
+from tidings.cli.options import AsJson, Tenant, actor, ask, parsed
+from tidings.cli.rows import Row, Rows, cell
+from tidings.delivery.delay import seconds
+from tidings.operations import alert_rules
+from tidings.operations.alert_rules import (
+    AlertRuleRequest,
+    AlertRuleView,
+    RuleTerms,
+    SentAlertView,
+    SettingsAlertView,
+    Watch,
+)
+from tidings.operations.times import ago, span
+
+STYLES: Final = {"enabled": "green", "disabled": "yellow", "failing": "red"}
+RESULTS: Final = {"sent": "green", "failed": "red"}
+
+app = Commands(
+    help="List, create, edit, test and delete rules of alerts to operators.", no_args_is_help=True
+)
+
+
+class RuleFilter(StrEnum):
+    """What a rule may be limited to."""
+
+    CHANNEL = "channel"
+    CATEGORY = "category"
+    REASON = "reason"
+    FINGERPRINT = "fingerprint"
+
+
+Reference = Annotated[str, typer.Argument(metavar="RULE", help="Name or id of the rule.")]
+Note = Annotated[str, typer.Option("--note", help="Note for the audit trail, e.g. a ticket.")]
+WatchOption = Annotated[
+    Watch | None,
+    typer.Option(
+        "--watch",
+        help="Watch this; dead letters by default. Providers that are down, and schedules that are overdue, for --window.",
+    ),
+]
+Channel = Annotated[
+    str | None,
+    typer.Option(
+        "--channel", "-c", metavar="CHANNEL", callback=known_channel, help="Only of this channel."
+    ),
+]
+Category = Annotated[
+    str | None,
+    typer.Option("--category", metavar="CATEGORY", help="Only dead letters of this category."),
+]
+Reason = Annotated[
+    str | None,
+    typer.Option("--reason", metavar="REASON", help="Only dead letters for this reason."),
+]
+Fingerprint = Annotated[
+    str | None,
+    typer.Option(
+        "--fingerprint", metavar="HEX", help="Only dead letters of this group, as in `dead groups`."
+    ),
+]
+Without = Annotated[
+    list[RuleFilter] | None,
+    typer.Option("--without", help="Remove this filter; repeatable."),
+]
+Count = Annotated[
+    int | None,
+    typer.Option("--count", "-n", min=1, help="Dead letters that are enough for an alert."),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        "--window",
+        metavar="DURATION",
+        help="Time in which they have to come, or for which a provider has to be down or a schedule overdue.",
+    ),
+]
+Every = Annotated[
+    str | None,
+    typer.Option("--every", metavar="DURATION", help="Alert at most once in this time."),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", metavar="URL", help="Send to this receiver: a URL of Apprise, e.g. slack://…"
+    ),
+]
+ToChannel = Annotated[
+    str | None,
+    typer.Option(
+        "--to-channel",
+        metavar="CHANNEL",
+        callback=known_channel,
+        help="Send as notifications on this channel instead.",
+    ),
+]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="RECIPIENT", help="Recipient on that channel.")
+]
+
+
+def _terms(**given: Any) -> dict[str, Any]:
+    """The fields that were given."""
+    for name, option in (("lasting", "--window"), ("every", "--every")):
+        if given[name] is not None:
+            given[name] = round(parsed(seconds, given[name], option))
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@app.command("list")
+def list_(tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """List the rules by name, with their state and last alert.
+
+    Example: [bold]tidings alerts list[/]
+    """
+    view = ask(lambda backend: alert_rules.list_(backend, tenant))
+    if as_json:
+        print_json(view)
+        return
+    if view.data:
+        out.print(_table(view.data, datetime.now(UTC)))
+    else:
+        err.print("There is no rule; `tidings alerts create` makes one.")
+    if tenant is None:
+        _print_of_settings(ask(alert_rules.of_settings))
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.")],
+    watch: WatchOption = None,
+    channel: Channel = None,
+    category: Category = None,
+    reason: Reason = None,
+    fingerprint: Fingerprint = None,
+    count: Count = None,
+    window: Window = None,
+    every: Every = None,
+    url: Url = None,
+    to_channel: ToChannel = None,
+    to: To = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a rule: what is watched, how many in how long, and where its alerts go.
+
+    It reports what comes from now on: 1 dead letter in 5m, at most once in 15m, unless you say otherwise. Without --tenant
+    it watches all tenants. A URL is stored as it is, and shown masked.
+
+    Examples:
+      [bold]tidings alerts create otp-fails --category otp --count 10 --window 5m --url slack://T1/B2/token[/]
+      [bold]tidings alerts create relay --watch providers --window 2m --to-channel sms --to +14155550123[/]
+    """
+    terms = _terms(
+        watch=watch,
+        channel=channel,
+        category=category,
+        reason=reason,
+        fingerprint=fingerprint,
+        threshold=count,
+        lasting=window,
+        every=every,
+        url=url,
+        to_channel=to_channel,
+        recipient=to,
+    )
+    request = alert_rules.CreateAlertRuleRequest(name, RuleTerms(**terms), tenant or "*")
+    view = ask(lambda backend: alert_rules.create(backend, actor(), request))
+    if as_json:
+        print_json(view)
+        return
+    out.print(f"{view.rule.name}: {view.condition}, to {view.destination}.")
+    err.print(f"[dim]`tidings alerts test {view.rule.name}` sends one now.[/]")
+
+
+@app.command()
+def edit(
+    rule: Reference,
+    name: Annotated[str | None, typer.Option("--name", help="Give it this name.")] = None,
+    watch: WatchOption = None,
+    channel: Channel = None,
+    category: Category = None,
+    reason: Reason = None,
+    fingerprint: Fingerprint = None,
+    count: Count = None,
+    window: Window = None,
+    every: Every = None,
+    url: Url = None,
+    to_channel: ToChannel = None,
+    to: To = None,
+    without: Without = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a rule: what is not given stays.
+
+    Example: [bold]tidings alerts edit otp-fails --count 20 --without category[/]
+    """
+    changes = _terms(
+        watch=watch,
+        channel=channel,
+        category=category,
+        reason=reason,
+        fingerprint=fingerprint,
+        threshold=count,
+        lasting=window,
+        every=every,
+        url=url,
+        to_channel=to_channel,
+        recipient=to,
+    )
+    removed = dict.fromkeys(map(str, without or ()))
+    named = {} if name is None else {"name": name}
+    request = alert_rules.EditAlertRuleRequest(rule, {**removed, **changes, **named}, tenant)
+    view = ask(lambda backend: alert_rules.edit(backend, actor(), request))
+    if as_json:
+        print_json(view)
+    else:
+        out.print(f"{view.rule.name}: {view.condition}, to {view.destination}.")
+
+
+@app.command()
+def enable(
+    rule: Reference, tenant: Tenant = None, note: Note = "", as_json: AsJson = False
+) -> None:
+    """Let a rule alert again, about what comes from now on.
+
+    Example: [bold]tidings alerts enable otp-fails[/]
+    """
+    request = AlertRuleRequest(rule, tenant, note)
+    _print_state(ask(lambda backend: alert_rules.enable(backend, actor(), request)), as_json)
+
+
+@app.command()
+def disable(
+    rule: Reference, tenant: Tenant = None, note: Note = "", as_json: AsJson = False
+) -> None:
+    """Let a rule alert no more, until it is enabled.
+
+    Example: [bold]tidings alerts disable otp-fails --note "provider moves tonight"[/]
+    """
+    request = AlertRuleRequest(rule, tenant, note)
+    _print_state(ask(lambda backend: alert_rules.disable(backend, actor(), request)), as_json)
+
+
+@app.command()
+def delete(rule: Reference, tenant: Tenant = None, note: Note = "") -> None:
+    """Delete a rule with the history of its alerts.
+
+    Example: [bold]tidings alerts delete otp-fails[/]
+    """
+    request = AlertRuleRequest(rule, tenant, note)
+    deleted = ask(lambda backend: alert_rules.delete(backend, actor(), request))
+    out.print(f"Deleted {deleted.rule.name}.")
+
+
+@app.command("test")
+def try_out(rule: Reference, tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """Send an alert of a rule now, and show what the receiver answered.
+
+    It is sent from this machine. Exit code 1 if it could not be sent.
+
+    Example: [bold]tidings alerts test otp-fails[/]
+    """
+    request = AlertRuleRequest(rule, tenant)
+    view = ask(lambda backend: alert_rules.test(backend, actor(), request))
+    if as_json:
+        print_json(view)
+    else:
+        out.print(f"{view.state.capitalize()} in {span(view.alert.seconds)}. {_answer(view)}")
+    if view.alert.error is not None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def history(rule: Reference, tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """List the last 50 alerts of a rule, newest first, with what the receiver answered.
+
+    Example: [bold]tidings alerts history otp-fails[/]
+    """
+    view = ask(lambda backend: alert_rules.history(backend, AlertRuleRequest(rule, tenant)))
+    if as_json:
+        print_json(view)
+    elif view.data:
+        out.print(_history(view.data, datetime.now(UTC)))
+    else:
+        err.print("It has sent none.")
+
+
+def _print_state(view: AlertRuleView, as_json: bool) -> None:
+    if as_json:
+        print_json(view)
+    else:
+        out.print(f"{view.rule.name} is {view.state}.")
+
+
+def _answer(view: SentAlertView) -> str:
+    return view.alert.answer if view.alert.error is None else view.alert.error
+
+
+def _history(found: Sequence[SentAlertView], now: datetime) -> Rows:
+    names = ("At", "Alert", "State", "By")
+    return Rows(names, [_sent(each, now) for each in found], reason="Answer")
+
+
+def _table(found: Sequence[AlertRuleView], now: datetime) -> Rows:
+    names = ("Name", "Tenant", "State", "Alerts at", "To", "Every", "Last alert")
+    return Rows(names, [_row(view, now) for view in found])
+
+
+def _row(view: AlertRuleView, now: datetime) -> Row:
+    rule = view.rule
+    return Row(
+        [
+            cell(rule.name),
+            cell(rule.tenant),
+            cell(view.state, STYLES[view.state]),
+            cell(view.condition),
+            cell(view.destination),
+            cell(span(rule.terms.every)),
+            cell(ago(rule.last_alert_at, now) if rule.last_alert_at else "never"),
+        ],
+        _failing(rule.error, rule.failing_since, now),
+    )
+
+
+def _sent(view: SentAlertView, now: datetime) -> Row:
+    alert = view.alert
+    title = f"{alert.title} (test)" if alert.test else alert.title
+    cells = [
+        cell(ago(alert.at, now)),
+        cell(title),
+        cell(view.state, RESULTS[view.state]),
+        cell(alert.actor),
+    ]
+    return Row(cells, _answer(view))
+
+
+def _failing(error: str | None, since: datetime | None, now: datetime) -> str:
+    return "" if since is None else f"failing since {ago(since, now)}: {error}"
+
+
+def _print_of_settings(view: SettingsAlertView) -> None:
+    """The alert that `TIDINGS_ALERT_URL` or `TIDINGS_ALERT_CHANNEL` configure."""
+    now, failing = datetime.now(UTC), view.failing
+    if not view.destination and not view.topics:
+        return
+    last = f"last alert {ago(view.last_alert_at, now)}" if view.last_alert_at else "no alert yet"
+    broken = "" if failing is None else f"; {_failing(failing.error, failing.failing_since, now)}"
+    to = f" to {view.destination}" if view.destination else ""
+    err.print(f"[dim]The settings' own alert{to}: {last}{broken}.[/]")

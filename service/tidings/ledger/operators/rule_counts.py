@@ -1,0 +1,135 @@
+"""What rules of alerts are judged by: dead letters by minute, and what is down, overdue or old; nothing counts the ledger."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tidings.delivery.alert_rules import Arrivals, Watch
+from tidings.delivery.circuit import Phase
+from tidings.ledger.database import Connection
+from tidings.ledger.operators.controls import FRESH
+from tidings.ledger.operators.rule_rows import AlertRule
+
+FAULTS: Final = 5
+"""Groups of dead letters that an alert names."""
+NAMED: Final = 50
+"""Providers, schedules or queues that a rule tells apart."""
+
+_MATCHING: Final = """
+minute >= {since} AND ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR channel = $2)
+   AND ($3::text IS NULL OR category = $3) AND ($4::text IS NULL OR reason = $4) AND ($5::text IS NULL OR fingerprint = $5)
+"""
+_STORED: Final = f"""
+SELECT minute, fingerprint, channel, reason, arrived FROM dead_letter_minutes WHERE {_MATCHING}
+UNION ALL
+SELECT minute, fingerprint, channel, reason, arrived FROM dead_letter_deltas WHERE arrived > 0 AND {_MATCHING}
+"""
+"""Deltas that are not folded yet count too, so what is committed is counted."""
+_UNREPORTED: Final = f"""
+{_STORED.format(since="$6")}
+UNION ALL
+SELECT minute, fingerprint, NULL, NULL, -count
+  FROM jsonb_to_recordset($7::jsonb) AS counted (minute timestamptz, fingerprint text, count bigint) WHERE minute >= $6
+"""
+
+ARRIVALS: Final = f"""
+SELECT minute, sum(arrived)::bigint AS count FROM ({_UNREPORTED}) AS arrivals GROUP BY 1 HAVING sum(arrived) > 0 ORDER BY 1
+"""
+WORST: Final = f"""
+WITH largest AS (
+    SELECT fingerprint, max(channel) AS channel, max(reason) AS reason, sum(arrived)::bigint AS dead_letters
+      FROM ({_UNREPORTED}) AS arrivals GROUP BY 1 HAVING sum(arrived) > 0 ORDER BY 4 DESC, 1 LIMIT {FAULTS}
+)
+SELECT l.fingerprint, nullif(l.channel, '') AS channel, l.reason, l.dead_letters, coalesce(d.kind, '') AS kind, coalesce(d.code, '') AS code
+  FROM largest l LEFT JOIN LATERAL (
+       SELECT kind, code FROM dead_letters d WHERE d.fingerprint = l.fingerprint AND d.state = 'open' AND NOT d.test LIMIT 1) AS d ON true
+ ORDER BY l.dead_letters DESC, l.fingerprint
+"""
+SO_FAR: Final = f"""
+WITH first AS (SELECT date_trunc('minute', clock_timestamp(), 'UTC') - interval '2 minutes' AS minute),
+counted AS (
+    SELECT arrivals.minute, fingerprint, sum(arrived)::bigint AS count FROM first, LATERAL ({_STORED.format(since="first.minute")}) AS arrivals
+     GROUP BY 1, 2
+)
+SELECT (SELECT minute FROM first) AS since,
+       coalesce((SELECT jsonb_agg(jsonb_build_object('minute', minute, 'fingerprint', fingerprint, 'count', count)) FROM counted), '[]')::text AS what
+"""
+"""Two minutes back: a dead letter whose transaction took as long still counts."""
+
+PROVIDERS: Final = f"""
+SELECT channel || ' ' || provider AS name, min(since) AS since, min(reason) AS detail FROM circuits
+ WHERE phase IN ('{Phase.OPEN}', '{Phase.PROBING}') AND seen_at > now() - {FRESH} * interval '1 second' AND ($2::text IS NULL OR channel = $2)
+   AND since <= now() - $3::float8 * interval '1 second' AND $1::text IS NULL
+ GROUP BY 1 ORDER BY 1 LIMIT {NAMED}
+"""
+SCHEDULES: Final = f"""
+SELECT name, next_run_at AS since, '' AS detail FROM schedules
+ WHERE next_run_at < now() - $3::float8 * interval '1 second' AND ($1::text IS NULL OR tenant = $1)
+   AND ($2::text IS NULL OR content ->> 'channel' = $2)
+ ORDER BY next_run_at LIMIT {NAMED}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What an alert reports and the next one does not."""
+
+    since: datetime
+    """The first minute of it."""
+    what: str
+    """JSON: the dead letters by minute and group."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultArrivals:
+    """Dead letters of one group that a rule has to report."""
+
+    fingerprint: str
+    reason: str
+    channel: str | None
+    dead_letters: int
+    kind: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingFault:
+    """A provider that is down, a schedule that is overdue, or a queue that is old."""
+
+    name: str
+    since: datetime
+    detail: str
+
+
+async def counted_so_far(connection: Connection, rule: AlertRule) -> Counted:
+    """What a rule has seen of the last minutes."""
+    row = await connection.fetchrow(SO_FAR, rule.only, *rule.terms.filters)
+    assert row is not None  # noqa: S101  # it has no FROM
+    return Counted(row["since"], row["what"])
+
+
+async def arrivals(
+    connection: Connection, rule: AlertRule, reported: Counted
+) -> Sequence[Arrivals]:
+    """Dead letters that a rule has to judge, by minute, oldest first."""
+    values = (rule.only, *rule.terms.filters, reported.since, reported.what)
+    rows = await connection.fetch(ARRIVALS, *values)
+    return [Arrivals(row["minute"], row["count"]) for row in rows]
+
+
+async def worst(
+    connection: Connection, rule: AlertRule, reported: Counted, since: datetime
+) -> Sequence[FaultArrivals]:
+    """The largest groups of them since then."""
+    values = (rule.only, *rule.terms.filters, max(since, reported.since), reported.what)
+    return [FaultArrivals(**row) for row in await connection.fetch(WORST, *values)]
+
+
+async def standing(connection: Connection, rule: AlertRule) -> Sequence[StandingFault]:
+    """What a rule watches that is no dead letter, as it stands."""
+    statement = {Watch.PROVIDERS: PROVIDERS, Watch.SCHEDULES: SCHEDULES}[rule.terms.watch]
+    rows = await connection.fetch(
+        statement, rule.only, rule.terms.channel, float(rule.terms.lasting)
+    )
+    return [StandingFault(**row) for row in rows]

@@ -1,0 +1,74 @@
+"""A rule of alerts as it is stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from tidings.delivery.alert_rules import EVERY_TENANT, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTerms:
+    """What a rule watches, and where its alerts go."""
+
+    watch: Watch = Watch.DEAD_LETTERS
+    channel: str | None = None
+    """Only of this channel; likewise the next three, of dead letters."""
+    category: str | None = None
+    reason: str | None = None
+    fingerprint: str | None = None
+    threshold: int = 1
+    """Dead letters that are enough."""
+    lasting: int = 300
+    """Seconds in which so many have to come, or for which anything else has to last."""
+    every: int = 900
+    """Seconds between two alerts, at least."""
+    url: str | None = field(default=None, repr=False)
+    """Of the receiver, as Apprise writes it; a secret."""
+    to_channel: str | None = None
+    """In its place: the channel on which alerts are sent, to `recipient`."""
+    recipient: str | None = field(default=None, repr=False)
+
+    @property
+    def filters(self) -> tuple[str | None, ...]:
+        """Which dead letters count: channel, category, reason, fingerprint."""
+        return (self.channel, self.category, self.reason, self.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """A rule as it is stored."""
+
+    id: UUID
+    tenant: str
+    name: str
+    enabled: bool
+    terms: RuleTerms
+    created_by: str
+    created_at: datetime
+    updated_by: str
+    updated_at: datetime
+    not_before: datetime | None
+    """When the next alert may be sent, at the earliest."""
+    last_alert_at: datetime | None
+    error: str | None
+    """Why the last alert was not sent; None if it was."""
+    failing_since: datetime | None
+
+    @property
+    def only(self) -> str | None:
+        """The tenant whose dead letters count; None: all."""
+        return None if self.tenant == EVERY_TENANT else self.tenant
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "AlertRule":
+        """From its row."""
+        terms = {each.name: row[each.name] for each in fields(RuleTerms)}
+        own = {each.name: row[each.name] for each in fields(cls) if each.name != "terms"}
+        return cls(**own, terms=RuleTerms(**{**terms, "watch": Watch(terms["watch"])}))
+
+
+TERMS: Final = [each.name for each in fields(RuleTerms)]
+ROW: Final = ", ".join([*(each.name for each in fields(AlertRule) if each.name != "terms"), *TERMS])

@@ -1,0 +1,269 @@
+"""Rules of alerts at work: what they count, whom they tell, and that nothing is lost between processes and receivers."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.integration.dead_letters.conftest import MakeRig
+from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
+from tests.support.paging import paging
+from tests.support.worker_rig import eventually
+
+from tidings.delivery.circuit import Phase
+from tidings.delivery.orders import CircuitReport
+from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
+from tidings.operations import alert_rules
+from tidings.operations.actor import Actor
+from tidings.operations.alert_rules import AlertRuleRequest, CreateAlertRuleRequest, Watch
+from tidings_local.sinks.mail import MailSink
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
+)  # Apprise loads a hundred services, some of them older than Python
+JANE = Actor("cli", "jane@desk")
+
+
+async def make_rule(
+    rig: DeadLetterRig, name: str = "ops", tenant: str = "*", **terms: Any
+) -> AlertRule:
+    """A rule as the command makes it."""
+    async with rig.backend() as backend:
+        request = CreateAlertRuleRequest(name, RuleTerms(**terms), tenant)
+        return (await alert_rules.create(backend, JANE, request)).rule
+
+
+async def look(rig: DeadLetterRig, name: str = "ops") -> AlertRule:
+    """A rule as it stands."""
+    async with rig.backend() as backend:
+        return (await alert_rules.show(backend, AlertRuleRequest(name))).rule
+
+
+async def due_again(rig: DeadLetterRig) -> None:
+    """The pause after an alert, or after one that failed, is over."""
+    await rig.fetch("UPDATE alert_rules SET not_before = now() WHERE not_before IS NOT NULL")
+
+
+async def test_a_rule_reports_what_it_watches_once_enough_came_and_links_to_the_group(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        rig = await make_rig(TIDINGS_CONSOLE_URL="https://tidings.example.com")
+        await rig.archived(written(category="otp"))  # before there was a rule
+        await make_rule(rig, url=pager.url, threshold=3, category="otp")
+        async with rig.archiving(), rig.ledger() as ledger:
+            for category in ("otp", "otp", "news"):
+                await rig.make_dead_letter(written(category=category))
+            await rig.dead_letters(4)
+            await ledger.rollups.fold()  # counted is counted, folded or not
+            await rig.make_dead_letter(written(category="otp"), outcome=rejected("full", "552"))
+            await eventually(lambda: pager.alerts)
+            await rig.make_dead_letter(written(category="otp"))
+            await rig.make_dead_letter(written(category="otp"))
+            await rig.dead_letters(7)
+            await due_again(rig)  # two are not enough
+            await rig.make_dead_letter(written(category="otp"), outcome=rejected("full", "552"))
+            await eventually(lambda: len(pager.alerts) == 2)
+    first, second = pager.alerts
+    assert first["title"] == second["title"] == "Tidings: 3 dead letters"
+    rows = await rig.fetch("SELECT DISTINCT fingerprint FROM dead_letters WHERE code = '552'")
+    fingerprint = rows[0]["fingerprint"]
+    assert f"1 × email rejected 552 [{fingerprint}]" in first["message"]
+    assert "2 × email rejected 550 5.1.1" in first["message"]
+    assert f"https://tidings.example.com/console/failures/{fingerprint}" in first["message"]
+    assert "`tidings replay --fingerprint" in first["message"]
+    assert "Rule ops: https://tidings.example.com/console/alerts/" in first["message"]
+
+
+async def test_a_tenants_rule_sees_that_tenants_only_and_sends_as_that_tenant(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig()
+    await make_rule(rig, tenant="shop", to_channel="email", recipient="ops@shop.example")
+    async with paging() as pager:
+        await make_rule(rig, "all", url=pager.url, threshold=2)
+        async with rig.archiving():
+            await rig.make_dead_letter(written(tenant="bank"))
+            await rig.make_dead_letter(written(tenant="shop"))
+            body = await rig.next_in_lane("tidings.email.high")
+            await eventually(lambda: pager.alerts)
+            await rig.make_dead_letter(body, key="email.high")  # the alert fails itself
+            await rig.dead_letters(3)
+            await due_again(rig)
+            await rig.make_dead_letter(written(tenant="shop"))
+            again = json.loads(await rig.next_in_lane("tidings.email.high"))
+    alert = json.loads(body)
+    assert (alert["tenant"], alert["recipient"]) == ("shop", "ops@shop.example")
+    assert alert["subject"] == again["subject"] == "Tidings: 1 dead letter"
+    assert "1 dead letter of shop since" in alert["body"]
+    assert [each["title"] for each in pager.alerts] == ["Tidings: 2 dead letters"]
+
+
+async def test_two_processes_alert_once(make_rig: MakeRig) -> None:
+    async with paging() as pager:
+        rig = await make_rig()
+        rules = [await make_rule(rig, f"rule {place}", url=pager.url) for place in range(4)]
+        async with rig.archiving("one"), rig.archiving("two"):
+            for _ in range(20):
+                await rig.make_dead_letter()
+            await rig.dead_letters(20)
+            await eventually(lambda: len(pager.alerts) >= len(rules))
+            await eventually(lambda: sent_by(rig, len(rules)))
+    assert len(pager.alerts) == len(rules)
+
+
+async def sent_by(rig: DeadLetterRig, rules: int) -> bool:
+    rows = await rig.fetch("SELECT FROM alert_rules WHERE last_alert_at IS NOT NULL")
+    return len(rows) == rules
+
+
+async def test_what_a_process_took_and_did_not_live_to_send_is_sent_by_another(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        rig = await make_rig()
+        rule = await make_rule(rig, url=pager.url)
+        await rig.archived(written())
+        async with rig.ledger("killed") as killed, rig.ledger("other") as other:
+            report = await killed.rule_alerts.take(rule.id)
+            assert report is not None
+            assert report.reached is not None
+            assert report.reached.count == 1
+            assert await other.rule_alerts.take(rule.id) is None
+        await rig.fetch("UPDATE alert_rules SET leased_until = now()")  # it did not come back
+        async with rig.archiving():
+            await eventually(lambda: pager.alerts)
+    assert pager.alerts[0]["title"] == "Tidings: 1 dead letter"
+
+
+async def test_a_receiver_that_refuses_is_shown_at_its_rule_until_it_takes_an_alert(
+    make_rig: MakeRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with paging() as pager:
+        pager.status = 404
+        rig = await make_rig()
+        secret = pager.url.replace("/page", "/page?+X-Token=s3cret-token")
+        await make_rule(rig, url=secret)
+        async with rig.archiving():
+            await rig.make_dead_letter()
+            await eventually(lambda: failing(rig))
+            broken = await look(rig)
+            pager.status = 200
+            await rig.make_dead_letter()
+            await rig.dead_letters(2)
+            await due_again(rig)
+            await eventually(lambda: mended(rig))
+        async with rig.backend() as backend:
+            alerts = (await alert_rules.history(backend, AlertRuleRequest("ops"))).data
+    assert broken.error is not None
+    assert "404" in broken.error
+    assert broken.last_alert_at is None
+    assert [(each.state, each.alert.title) for each in alerts] == [
+        ("sent", "Tidings: 2 dead letters"),
+        ("failed", "Tidings: 1 dead letter"),
+    ]
+    assert "s3cret-token" not in caplog.text + str(alerts) + broken.error
+    trail = await rig.fetch("SELECT actor, details::text FROM operator_actions")
+    assert "json://127.0.0.1/…" in str(trail)
+    assert "s3cret-token" not in str(trail)
+
+
+async def failing(rig: DeadLetterRig) -> bool:
+    return (await look(rig)).failing_since is not None
+
+
+async def mended(rig: DeadLetterRig) -> bool:
+    rule = await look(rig)
+    return rule.last_alert_at is not None and rule.error is None
+
+
+async def test_a_receiver_that_hangs_holds_up_neither_the_archive_nor_other_rules(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as hanging, paging() as pager:
+        hanging.patience.clear()
+        rig = await make_rig()
+        await make_rule(rig, "hangs", url=hanging.url)
+        await make_rule(rig, "works", url=pager.url)
+        async with rig.archiving():
+            await rig.make_dead_letter()
+            await eventually(lambda: pager.alerts)
+            await rig.make_dead_letter()
+            await rig.dead_letters(2)
+        hanging.patience.set()
+        rows = await rig.fetch("SELECT FROM alert_rules WHERE leased_until IS NOT NULL")
+    assert rows == []  # the process that stopped left it to the next
+
+
+async def test_providers_and_schedules_are_reported_once_until_they_recover(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        rig = await make_rig(TIDINGS_CONSOLE_URL="https://tidings.example.com")
+        await make_rule(rig, "relay", url=pager.url, watch=Watch.PROVIDERS, lasting=0)
+        await make_rule(rig, "late", url=pager.url, watch=Watch.SCHEDULES, lasting=60)
+        down = CircuitReport("email", "primary", Phase.OPEN, "454 no", datetime.now(UTC), 30.0)
+        async with rig.ledger() as ledger:
+            rules = {rule.name: rule.id for rule in await ledger.alert_rules.list(None, 9)}
+            alerts = ledger.rule_alerts
+            await ledger.controls.report_circuits("one", [down])
+            async with rig.archiving():
+                await eventually(lambda: pager.alerts)
+                await eventually(lambda: known(rig, ["email primary"]))
+            await due_again(rig)
+            assert await alerts.take(rules["relay"]) is None
+            await ledger.controls.report_circuits("one", [])
+            assert await alerts.take(rules["relay"]) is None
+            await ledger.controls.report_circuits("one", [down])
+            assert await alerts.take(rules["relay"]) is not None
+            assert await alerts.take(rules["late"]) is None
+            await rig.fetch(OVERDUE)
+            report = await alerts.take(rules["late"])
+            assert report is not None
+            assert [each.name for each in report.standing] == ["standup"]
+    (alert,) = pager.alerts
+    assert alert["title"] == "Tidings: provider down (email primary)"
+    assert "454 no" in alert["message"]
+    assert "https://tidings.example.com/console/channels" in alert["message"]
+
+
+OVERDUE = """
+INSERT INTO schedules (id, tenant, name, cron, timezone, misfire, content, recipients, state, next_run_at, created_by)
+VALUES (gen_random_uuid(), 'shop', 'standup', '* * * * *', 'UTC', 'skip', '{}', '[]', 'active', now() - interval '2 minutes', 'jane')
+"""
+
+
+async def known(rig: DeadLetterRig, names: list[str]) -> bool:
+    rows = await rig.fetch("SELECT FROM alert_rules WHERE known = $1::text[]", names)
+    return bool(rows)
+
+
+async def test_mail_takes_an_alert_too(make_rig: MakeRig) -> None:
+    async with MailSink() as sink:
+        rig = await make_rig()
+        url = f"mailto://127.0.0.1:{sink.port}?from=tidings@example.com&to=ops@example.com"
+        await make_rule(rig, url=url)
+        async with rig.archiving():
+            await rig.make_dead_letter()
+            await eventually(lambda: len(sink.mails))
+    mail = sink.mails[0]
+    assert mail.recipients == ("ops@example.com",)
+    assert mail.subject == "Tidings: 1 dead letter"
+
+
+async def test_a_test_sends_one_now_and_says_what_the_receiver_answered(make_rig: MakeRig) -> None:
+    async with paging() as pager:
+        rig = await make_rig()
+        await make_rule(rig, url=pager.url)
+        async with rig.backend() as backend:
+            sent = await alert_rules.test(backend, JANE, AlertRuleRequest("ops"))
+            pager.status = 500
+            refused = await alert_rules.test(backend, JANE, AlertRuleRequest("ops"))
+            rule = (await alert_rules.show(backend, AlertRuleRequest("ops"))).rule
+    assert (sent.state, sent.alert.test, sent.alert.actor) == ("sent", True, "cli jane@desk")
+    assert sent.alert.answer == "accepted"
+    assert refused.alert.error is not None
+    assert "500" in refused.alert.error
+    assert pager.alerts[0]["title"] == "Tidings: test"
+    assert "This is a test by cli jane@desk" in pager.alerts[0]["message"]
+    assert rule.last_alert_at is None  # a test is no alert
