@@ -26,7 +26,9 @@ AT_ONCE: Final = 24
 PATIENCE: Final = 15.0
 """Seconds that a caller waits for an answer: longer than the API waits for both servers."""
 PAUSE: Final = 0.1
-"""Seconds before a request is repeated."""
+"""Seconds before a request is repeated…"""
+LONGEST_PAUSE: Final = 2.0
+"""… and at most, if it was refused often: hundreds may wait for a server that is away."""
 LOOKS: Final = 0.05
 """Seconds between two looks of a caller whether it is to hurry."""
 PATIENT: Final = {"TIDINGS_EMAIL_SEND_TIMEOUT": "15s", "TIDINGS_SMS_SEND_TIMEOUT": "15s"}
@@ -131,7 +133,8 @@ class Callers:
                     mine = due = max(due, mine) + len(request.items) / rate
                 while not self._hurries and (wait := mine - time()) > 0:
                     await asyncio.sleep(min(wait, LOOKS))
-                await self._until_accepted(request)
+                if not await self._begun(request):
+                    group.create_task(self._until_accepted(request))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
@@ -150,14 +153,27 @@ class Callers:
         await self._tells_what_the_ledger_has()
         assert not (waiting := await self.made.fetch(WAITING)), f"in the outbox still: {waiting}"
 
-    async def _until_accepted(self, request: ApiRequest) -> None:
+    async def _begun(self, request: ApiRequest) -> bool:
+        """Send a request for the first time; whether it was accepted at once.
+
+        If it was not, others go on meanwhile: what one server alone decides is refused for as long as that is away, and
+        would soon hold up every caller.
+        """
         if request.leaves:
             with suppress(OSError):
                 await self._leave_after_body(request)
-        deadline = time() + WITHIN * self.made.options.patience
-        while not await self._accepted(request):
+        if accepted := await self._accepted(request):
+            self.accepted.append(request)
+        return accepted
+
+    async def _until_accepted(self, request: ApiRequest) -> None:
+        deadline, pause = time() + WITHIN * self.made.options.patience, PAUSE
+        while True:
+            await asyncio.sleep(pause)
+            if await self._accepted(request):
+                break
             assert time() < deadline, f"{request.key} is not accepted: {self.statuses}"
-            await asyncio.sleep(PAUSE)
+            pause = min(LONGEST_PAUSE, pause * 2)
         self.accepted.append(request)
 
     async def _accepted(self, request: ApiRequest) -> bool:
