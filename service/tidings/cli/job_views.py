@@ -51,7 +51,7 @@ def job_details(job: JobView, now: datetime) -> Group:
         ("State", job.state.value + (f": {job.reason}" if job.reason else "")),
         ("By", job.actor),
         ("Selected", f"{exact(job.seen_at)}: {_selection(job)}"),
-        ("Items", f"{job.items:,}, {job.done:,} done"),
+        ("Items", _items(job)),
         *((f"  {result}", f"{count:,}") for result, count in sorted(job.results.items())),
         *_outcomes(job),
         ("Plan", _plan(job)),
@@ -70,6 +70,12 @@ def job_details(job: JobView, now: datetime) -> Group:
             if value
         )
     )
+
+
+def _items(job: JobView) -> str:
+    if job.state is JobState.CHOOSING:
+        return "being chosen"
+    return f"{job.items:,}, {job.done:,} done"
 
 
 def _selection(job: JobView) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from tidings.cli.commands import Commands
 from tidings.cli.console import STOPPED, err, out, print_json
+from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import print_next_page
 from tidings.cli.job_views import item_table, job_details, job_table, watching
 from tidings.cli.options import AsJson, Cursor, StartsIn, Tenant, actor, ask, id_prefix
@@ -17,7 +18,7 @@ from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.replays import watch_replay
-from tidings.operations.jobs import control
+from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
 from tidings.operations.jobs.views import JobView
 from tidings.operations.jobs.watching import watch as watch_job
@@ -80,6 +81,21 @@ def show(id: JobId, as_json: AsJson = False) -> None:
         print_json(view.as_data())
     else:
         out.print(job_details(view, datetime.now(UTC)))
+
+
+@app.command()
+def preview(id: JobId, as_json: AsJson = False) -> None:
+    """Show one job with the first of its dead letters, as they stand now.
+
+    Example: [bold]tidings jobs preview 1f0c52a6[/]
+    """
+    view = ask(lambda backend: previews.show(backend, id))
+    if as_json:
+        print_json(view.as_data())
+        return
+    out.print(job_details(view.job, datetime.now(UTC)))
+    if view.sample:
+        out.print(dead_letters_table(view.sample, datetime.now(UTC)))
 
 
 @app.command()

@@ -21,6 +21,8 @@ class JobKind(StrEnum):
 class JobState(StrEnum):
     """The state of a job."""
 
+    CHOOSING = "choosing"
+    """Its items are being chosen."""
     PREVIEW = "preview"
     """Its items are chosen, and nothing is done yet."""
     RUNNING = "running"
@@ -42,6 +44,7 @@ J = JobState
 
 TRANSITIONS: Final = MappingProxyType(
     {
+        J.CHOOSING: frozenset({J.PREVIEW, J.CANCELLED}),
         J.PREVIEW: frozenset({J.RUNNING, J.CANCELLED}),
         J.RUNNING: frozenset({J.PAUSED, J.STOPPED, J.FINISHED, J.CANCELLED}),
         J.PAUSED: frozenset({J.RUNNING, J.CANCELLED}),

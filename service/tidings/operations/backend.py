@@ -1,5 +1,6 @@
 """The connections that operations use: PostgreSQL for all, RabbitMQ on demand."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidings.delivery.inbox import InboxHints, SilentHints
 from tidings.ledger import PostgresLedger
+from tidings.runtime.background import end
 from tidings.runtime.shared_look import SharedLook
 from tidings.settings import Settings
 
@@ -46,6 +48,13 @@ class Backend:
         """How many messages are in the queues: each look opens a connection."""
         self.exporting = 0
         """Exports under way."""
+        self.choosing: set[asyncio.Task[None]] = set()
+        """Choices of the items of jobs that are under way in the background."""
+
+    async def close(self) -> None:
+        """End what is under way in the background; a scheduler goes on with it."""
+        for task in list(self.choosing):
+            await end(task)
 
     @cached_property
     def revoked_tokens(self) -> "RevokedTokens":
@@ -96,7 +105,11 @@ async def opened(
     """
     async with PostgresLedger(settings.ledger, actor=name) as ledger:
         if not accepting:
-            yield Backend(settings, ledger, inbox_hints=inbox_hints)
+            backend = Backend(settings, ledger, inbox_hints=inbox_hints)
+            try:
+                yield backend
+            finally:
+                await backend.close()
             return
         from tidings.operations.submissions.intake import Intake  # commands do without it
 
@@ -105,4 +118,8 @@ async def opened(
             PostgresLedger(settings.ledger, actor=name) as accepting_ledger,
             Intake(settings, accepting_ledger) as intake,
         ):
-            yield Backend(settings, ledger, intake, inbox_hints)
+            backend = Backend(settings, ledger, intake, inbox_hints)
+            try:
+                yield backend
+            finally:
+                await backend.close()

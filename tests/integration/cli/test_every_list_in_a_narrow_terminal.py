@@ -72,6 +72,7 @@ NO_LISTS: Final = {
     "jobs cancel",
     "jobs items",
     "jobs pause",
+    "jobs preview",
     "jobs resume",
     "jobs show",
     "jobs start",

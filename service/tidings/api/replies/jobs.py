@@ -41,7 +41,8 @@ class JobReply(ReplyModel):
     created_by: str
     created_at: AwareDatetime
     """When its items were chosen: what arrived later is not among them."""
-    item_count: int
+    item_count: int | None
+    """Null while its items are being chosen."""
     skipped_outcome_unknown_count: int
     """Left out, because they may have been delivered: give ids or the reason."""
     skipped_too_late_count: int

@@ -37,6 +37,9 @@ from tidings.operations.jobs.previews import PreviewRequest
 from tidings.operations.notifications import Filters
 from tidings.operations.scopes import Scope
 
+PATIENCE: Final = 1.0
+"""Seconds after which a job is answered with while its items are still being chosen."""
+
 
 class JobPath(Parameters):
     """Names a job."""
@@ -159,7 +162,7 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
         ),
         tenant=call.tenant,
     )
-    view = await previews.preview(call.backend, call.actor, request)
+    view = await previews.preview(call.backend, call.actor, request, patience=PATIENCE)
     return Reply(view, 201, {"Location": f"/v1/jobs/{view.job.id}"})
 
 
@@ -176,6 +179,10 @@ async def _start(call: Call[JobPath, Parameters, StartBody]) -> Reply:
 
 async def _show(call: Call[JobPath, Parameters, None]) -> Reply:
     return Reply(await control.show(call.backend, call.path.prefix, tenant=call.tenant))
+
+
+async def _show_preview(call: Call[JobPath, Parameters, None]) -> Reply:
+    return Reply(await previews.show(call.backend, call.path.prefix, tenant=call.tenant))
 
 
 async def _list(call: Call[Parameters, JobsQuery, None]) -> Reply:
@@ -256,7 +263,9 @@ ROUTES: Final = (
         summary="Choose the items of a job",
         description=(
             "Answers with their count and a sample; nothing is done before the job is started. What arrives later is "
-            "not included. A preview that is not started is deleted after a day."
+            "not included. If it takes longer than a second, the state is `choosing` and the count null: "
+            "`GET /v1/jobs/{id}/preview` has both when they are chosen, and the job can be started then. A preview that "
+            "is not started is deleted after a day."
         ),
         tag="jobs",
         body_model=JobBody,
@@ -296,6 +305,18 @@ ROUTES: Final = (
         replies={200: STANDS},
         problems=(NOT_FOUND,),
         etag=True,
+    ),
+    Route(
+        "GET",
+        "/v1/jobs/{id}/preview",
+        _show_preview,
+        scope=Scope.READ,
+        summary="Show a job with a sample of its dead letters",
+        description="The first of them, as they stand now; none while they are being chosen.",
+        tag="jobs",
+        path_model=JobPath,
+        replies={200: Documented("The job", JobPreviewReply, JOB_PREVIEW)},
+        problems=(NOT_FOUND,),
     ),
     Route(
         "GET",

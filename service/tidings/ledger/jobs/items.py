@@ -39,6 +39,8 @@ SELECT i.position, i.item AS id,
  ORDER BY i.position LIMIT $4
 """
 
+FIRST: Final = "SELECT item FROM job_items WHERE job = $1 AND position <= $2 ORDER BY position"
+
 HELD: Final = "SELECT FROM jobs WHERE id = $1 AND holder = $2 AND state = 'running'"
 
 LOCK: Final = """
@@ -122,6 +124,11 @@ class JobItems:
                 if rows := await connection.fetch(WAITING, job, begin, end, limit):
                     return [OpenItem(**dict(row)) for row in rows]
         return ()
+
+    async def first(self, job: UUID, limit: int) -> Sequence[UUID]:
+        """The first items, whatever their results."""
+        async with self._database.connection() as connection:
+            return [row["item"] for row in await connection.fetch(FIRST, job, limit)]
 
     async def replay(
         self,

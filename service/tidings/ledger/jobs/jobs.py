@@ -42,6 +42,7 @@ WITH changed AS (
            started_at = CASE WHEN $3 = 'running' THEN coalesce(started_at, now()) ELSE started_at END,
            starts_at = CASE WHEN $3 = 'running' THEN coalesce(starts_at, now() + $12::float8 * interval '1 second') ELSE starts_at END,
            ended_at = CASE WHEN $3 = 'cancelled' THEN now() END, settled = false,
+           wanted = CASE WHEN $3 <> 'cancelled' THEN wanted END,
            judged_from = CASE state WHEN 'stopped' THEN
                coalesce((SELECT max(position) FROM job_items i WHERE i.job = jobs.id AND i.result IS NOT NULL), 0)
                ELSE judged_from END,

@@ -1,13 +1,19 @@
 """Chooses the items of a job as they are at one moment: what arrives later is never among them.
 
-The ids are written to `job_items` by PostgreSQL itself, in one transaction that sees the tables as they were when
-it began, and in steps that each fit a statement's timeout.
+The job is stored first, with its filter, and its items are chosen after that: by PostgreSQL itself, in one transaction
+that sees the tables as they were when it began, and in steps that each fit a statement's timeout. Whoever is killed at
+it leaves a job without items, which the next process chooses.
 """
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
+
+import asyncpg
+from asyncpg import Record
+from pydantic import TypeAdapter
 
 from tidings.delivery.jobs import JobKind
 from tidings.ledger.database import Connection, Database
@@ -23,14 +29,40 @@ STEP: Final = 20_000
 FIRST: Final = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
 """Before everything that is stored."""
 
-ADD: Final = """
-INSERT INTO jobs (id, kind, tenant, selection, note, actor, forced, rate, canary, stop_at, watch, changed_by, test)
-VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9::int[], $10, $11, $6, $12)
+ADD: Final = f"""
+INSERT INTO jobs (id, kind, tenant, selection, note, actor, forced, rate, canary, stop_at, watch, changed_by, test,
+                  state, wanted, most)
+VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9::int[], $10, $11, $6, $12, 'choosing', $13::jsonb, $14)
+RETURNING {JOB}
 """
 
-COUNTED: Final = f"""
-UPDATE jobs SET items = $2, uncertain = $3, too_late = $4, doubtful = $5 WHERE id = $1 RETURNING {JOB}
+BEGIN: Final = """
+SELECT id, kind, forced, wanted, most FROM jobs
+ WHERE id = $1 AND state = 'choosing' AND pg_try_advisory_xact_lock(hashtextextended('tidings: items of job ' || id, 0))
 """
+"""One process at a time; the lock ends with its transaction, however that ends."""
+
+CHOSEN: Final = f"""
+UPDATE jobs SET state = 'preview', seen_at = now(), changed_at = now(), wanted = NULL, reason = '',
+                items = $2, uncertain = $3, too_late = $4, doubtful = $5
+ WHERE id = $1 AND state = 'choosing'
+RETURNING {JOB}
+"""
+
+FAILED: Final = """
+UPDATE jobs SET reason = $2, lease_until = now() + $3::float8 * interval '1 second' WHERE id = $1 AND state = 'choosing'
+"""
+
+LEFT: Final = """
+SELECT id FROM jobs
+ WHERE state = 'choosing' AND NOT settled AND changed_at < now() - $1::float8 * interval '1 second'
+   AND (lease_until IS NULL OR lease_until < now())
+ ORDER BY changed_at LIMIT 1
+"""
+"""`NOT settled`: an index has these."""
+
+OVERTAKEN: Final = (asyncpg.SerializationError, asyncpg.UniqueViolationError)
+"""The job was cancelled, deleted or chosen by another process since the transaction began."""
 
 DOUBTFUL: Final = f"""
 coalesce({IN_THIS_EPOCH} OR n.epoch > 0 AND {BEFORE} OR $2::boolean AND n.state IN ('sent', 'delivered', 'bounced'), false)
@@ -72,92 +104,107 @@ COUNTS: Final = ("added", "uncertain", "too_late", "doubtful")
 
 
 class Snapshots:
-    """Stores jobs with the items that they are looked at with."""
+    """Stores jobs, and chooses their items."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def of_dead_letters(
-        self, new: NewJob, wanted: DeadLetterFilter, limit: int | None
-    ) -> Job:
-        """Store a job for the dead letters that match, oldest first.
+    async def add(self, new: NewJob, wanted: DeadLetterFilter | Filters, limit: int | None) -> Job:
+        """Store a job whose items are still to be chosen.
+
+        Args:
+            new: The job.
+            wanted: Which dead letters, oldest first; of a cancellation which notifications, newest first.
+            limit: At most so many.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable.
+        """
+        plan, stored = new.plan, _filter_of(new.kind).dump_json(wanted).decode()
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                *(ADD, new.id, new.kind.value, new.tenant, json.dumps(new.selection, default=str)),
+                *(new.note, new.actor, plan.force, plan.rate, list(plan.canary), plan.stop_at),
+                *(plan.watch, new.test, stored, limit),
+            )
+        assert row is not None  # noqa: S101  # it was inserted
+        return Job.of(row)
+
+    async def choose(self, job: UUID) -> Job | None:
+        """Choose the items of a job, as they are now.
 
         Of a replay, dead letters that may have been delivered or would expire again are left out and counted, unless
         ids or the reason are asked for.
 
+        Returns:
+            The job; None if nobody waits for that any more, or another process does it.
+
         Raises:
-            LedgerUnavailable: PostgreSQL is unavailable: nothing is stored.
+            LedgerUnavailable: PostgreSQL is unavailable, or takes too long: nothing is chosen.
         """
-        where, values = where_of(wanted, after=7)
-        uncertain = too_late = "false"
-        if new.kind is JobKind.REPLAY:
-            uncertain, too_late = skipped(wanted)
-        statement = CHOOSE.format(
-            where=where, uncertain=uncertain, too_late=too_late, doubtful=DOUBTFUL
-        )
-        return await self._look(new, statement, values, limit)
+        async with self._database.connection() as connection:
+            try:
+                async with connection.transaction(isolation="repeatable_read"):
+                    begun = await connection.fetchrow(BEGIN, job)
+                    if begun is None:
+                        return None
+                    kind = JobKind(begun["kind"])
+                    wanted = _filter_of(kind).validate_json(begun["wanted"])
+                    counts = await _chosen(connection, begun, kind, wanted)
+                    row = await connection.fetchrow(CHOSEN, job, *counts)
+            except OVERTAKEN:
+                return None
+        return None if row is None else Job.of(row)
 
-    async def of_notifications(self, new: NewJob, wanted: Filters, limit: int | None) -> Job:
-        """Store a job for the notifications that match, newest first. Raises like `of_dead_letters`."""
-        among, values = wanted.path
-        async with (
-            self._database.connection() as connection,
-            connection.transaction(isolation="repeatable_read"),
-        ):
-            await _add(connection, new)
-            items = 0
-            async for since, until in steps(connection, wanted.since, wanted.until, among, *values):
-                left = (limit or MOST_ITEMS) - items
-                items += await _add_step(connection, new.id, wanted, since, until, items, left)
-                if left <= 0:
-                    break
-            return Job.of(await _fetch(connection, new.id, [items, 0, 0, 0]))
+    async def failed(self, job: UUID, reason: str, seconds: float) -> None:
+        """Note why the items of a job could not be chosen; nobody is to try again for so many seconds."""
+        async with self._database.connection() as connection:
+            await connection.execute(FAILED, job, reason, seconds)
 
-    async def _look(
-        self,
-        new: NewJob,
-        statement: str,
-        values: list[object],
-        limit: int | None,
-    ) -> Job:
-        async with (
-            self._database.connection() as connection,
-            connection.transaction(isolation="repeatable_read"),
-        ):
-            await _add(connection, new)
-            counts = dict.fromkeys(COUNTS, 0)
-            at, last, seen = *FIRST, STEP
-            while seen == STEP:
-                left = (limit or MOST_ITEMS) - counts["added"]
-                step = (at, last, STEP, counts["added"], left)
-                row = await connection.fetchrow(statement, new.id, new.plan.force, *step, *values)
-                assert row is not None  # noqa: S101  # for the type checker: an aggregate has a row
-                counts = {name: counts[name] + row[name] for name in COUNTS}
-                at, last, seen = row["at"], row["last"], row["seen"]
-            return Job.of(await _fetch(connection, new.id, [counts[name] for name in COUNTS]))
+    async def left(self, seconds: float) -> UUID | None:
+        """A job whose items should have been chosen so many seconds ago; another process may be at it."""
+        async with self._database.connection() as connection:
+            found: UUID | None = await connection.fetchval(LEFT, seconds)
+        return found
 
 
-async def _add(connection: Connection, new: NewJob) -> None:
-    plan = new.plan
-    await connection.execute(
-        ADD,
-        new.id,
-        new.kind.value,
-        new.tenant,
-        json.dumps(new.selection, default=str),
-        new.note,
-        new.actor,
-        plan.force,
-        plan.rate,
-        list(plan.canary),
-        plan.stop_at,
-        plan.watch,
-        new.test,
+@cache
+def _filter_of(kind: JobKind) -> TypeAdapter[Any]:
+    return TypeAdapter(Filters if kind is JobKind.CANCEL else DeadLetterFilter)
+
+
+async def _chosen(
+    connection: Connection, job: Record, kind: JobKind, wanted: DeadLetterFilter | Filters
+) -> list[int]:
+    """Store the items: how many, and of a replay how many are uncertain, too late, or doubtful."""
+    if isinstance(wanted, Filters):
+        return await _notifications(connection, job, wanted)
+    where, values = where_of(wanted, after=7)
+    uncertain, too_late = skipped(wanted) if kind is JobKind.REPLAY else ("false", "false")
+    statement = CHOOSE.format(
+        where=where, uncertain=uncertain, too_late=too_late, doubtful=DOUBTFUL
     )
+    counts = dict.fromkeys(COUNTS, 0)
+    at, last, seen = *FIRST, STEP
+    while seen == STEP:
+        left = (job["most"] or MOST_ITEMS) - counts["added"]
+        step = (at, last, STEP, counts["added"], left)
+        row = await connection.fetchrow(statement, job["id"], job["forced"], *step, *values)
+        assert row is not None  # noqa: S101  # for the type checker: an aggregate has a row
+        counts = {name: counts[name] + row[name] for name in COUNTS}
+        at, last, seen = row["at"], row["last"], row["seen"]
+    return [counts[name] for name in COUNTS]
 
 
-async def _fetch(connection: Connection, job: UUID, counts: list[int]) -> Any:
-    return await connection.fetchrow(COUNTED, job, *counts)
+async def _notifications(connection: Connection, job: Record, wanted: Filters) -> list[int]:
+    among, values = wanted.path
+    items = 0
+    async for since, until in steps(connection, wanted.since, wanted.until, among, *values):
+        left = (job["most"] or MOST_ITEMS) - items
+        items += await _add_step(connection, job["id"], wanted, since, until, items, left)
+        if left <= 0:
+            break
+    return [items, 0, 0, 0]
 
 
 async def _add_step(

@@ -18,6 +18,7 @@ from tidings.ledger.positions import Position
 from tidings.operations import cursors
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.jobs import choosing
 from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.masks import shown
 from tidings.operations.pages import PageView, page_of
@@ -63,6 +64,7 @@ async def look(
     limit: int | None = None,
     note: str = "",
     plan: Plan | None = None,
+    patience: float | None = None,
 ) -> Job:
     """Choose the items of a job as they are now; nothing is done with them before it is started.
 
@@ -74,6 +76,7 @@ async def look(
         limit: At most so many, the oldest first.
         note: Kept with what is discarded.
         plan: How fast it goes, and when it stops.
+        patience: Seconds after which it is returned while its items are still being chosen; None: never.
     """
     new = NewJob(
         new_id(),
@@ -85,7 +88,7 @@ async def look(
         plan or Plan(),
         test=wanted.test is True,
     )
-    return await backend.ledger.snapshots.of_dead_letters(new, wanted, limit)
+    return await choosing.choose(backend, new, wanted, limit, patience)
 
 
 async def look_at_notifications(
@@ -96,6 +99,7 @@ async def look_at_notifications(
     note: str,
     limit: int | None = None,
     plan: Plan | None = None,
+    patience: float | None = None,
 ) -> Job:
     """Choose notifications to be cancelled, as they are now; only those that are not sent yet.
 
@@ -106,6 +110,7 @@ async def look_at_notifications(
         note: Kept in their history.
         limit: At most so many, the newest first.
         plan: How fast it goes.
+        patience: As of `look`.
 
     Raises:
         InvalidRequest: The note is empty, or a state is one that can't be cancelled.
@@ -129,7 +134,7 @@ async def look_at_notifications(
         plan or Plan(),
         test=wanted.test,
     )
-    return await backend.ledger.snapshots.of_notifications(new, wanted, limit)
+    return await choosing.choose(backend, new, wanted, limit, patience)
 
 
 def _filter_in_words(wanted: Filters, limit: int | None) -> Mapping[str, Any]:
@@ -216,7 +221,7 @@ async def resume(
     """Go on with a job that is paused or stopped; the share of failures counts anew. Raises like `pause`."""
     found = await backend.ledger.jobs.resolve(id, tenant)
     job = await _stored(backend, found, tenant)
-    if job.state is JobState.PREVIEW:
+    if job.state in {JobState.CHOOSING, JobState.PREVIEW}:
         raise Refused(f"job {job.id} is a preview: start it instead")
     return await _changed(backend, found, JobChange(JobState.RUNNING, str(actor)), tenant)
 
@@ -232,7 +237,7 @@ async def cancel(
 async def forget(backend: Backend, actor: Actor, id: UUID) -> None:
     """A preview that nobody wants; nothing happens if it was started."""
     job = await backend.ledger.jobs.get(id)
-    if job is not None and job.state is JobState.PREVIEW:
+    if job is not None and job.state in {JobState.CHOOSING, JobState.PREVIEW}:
         change = JobChange(JobState.CANCELLED, str(actor), NEVER_STARTED)
         await backend.ledger.jobs.change(id, change)
 
@@ -294,5 +299,7 @@ async def _changed(backend: Backend, id: UUID, change: JobChange, tenant: str | 
     job = await backend.ledger.jobs.change(id, change, tenant)
     if job is None:
         stands = await _stored(backend, id, tenant)
+        if stands.state is JobState.CHOOSING:
+            raise Refused(f"the items of job {id} are still being chosen: try again in a moment")
         raise Refused(f"job {id} is {stands.state}, so it can't become {change.state}")
     return JobView.of(job)

@@ -19,6 +19,7 @@ from tidings.ledger.jobs.rows import Job
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.pacing import INTERRUPTED, LOOK
+from tidings.operations.jobs import choosing
 from tidings.operations.jobs.runner import JobRunner
 from tidings.operations.jobs.tally import Tally, is_final
 from tidings.runtime.background import end
@@ -52,6 +53,7 @@ class JobHost:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._running: dict[UUID, asyncio.Task[None]] = {}
+        self._choosing: asyncio.Task[None] | None = None
 
     async def run_for_ever(self) -> None:
         """Take jobs and run them; and look after those that have ended."""
@@ -60,6 +62,7 @@ class JobHost:
             while True:
                 try:
                     await self._take()
+                    self._choose()
                     if monotonic() - settled >= SETTLE_EVERY:
                         settled = monotonic()
                         await look_after(self._backend)
@@ -67,8 +70,13 @@ class JobHost:
                     log.warning("jobs not looked for", error=str(error))
                 await asyncio.sleep(EVERY)
         finally:
-            for task in list(self._running.values()):
+            for task in [*self._running.values(), *([self._choosing] if self._choosing else [])]:
                 await end(task)
+
+    def _choose(self) -> None:
+        """Choose the items of jobs for processes that have ended; it may take longer than others can wait."""
+        if self._choosing is None or self._choosing.done():
+            self._choosing = asyncio.create_task(choosing.choose_what_is_left(self._backend))
 
     async def _take(self) -> None:
         self._running = {id: task for id, task in self._running.items() if not task.done()}

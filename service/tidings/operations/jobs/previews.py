@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, Plan
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.jobs.rows import Job
@@ -53,20 +54,25 @@ class JobPreview:
         return {**self.job.as_data(), "sample": sample}
 
 
-async def preview(backend: Backend, actor: Actor, request: PreviewRequest) -> JobPreview:
+async def preview(
+    backend: Backend, actor: Actor, request: PreviewRequest, *, patience: float | None = None
+) -> JobPreview:
     """Choose the items of a job.
 
     Args:
         backend: The connections.
         actor: Who makes it.
         request: What it does, with which items.
+        patience: Seconds after which it is shown while its items are still being chosen, in the background; None:
+            it is shown when they are. Then `show` has their count and sample.
 
     Raises:
         InvalidRequest: Nothing in particular is chosen, or a note is missing.
         NotFound: An id is not known.
     """
     if request.kind is JobKind.CANCEL:
-        return JobPreview(JobView.of(await _of_notifications(backend, actor, request)), ())
+        cancelled = await _of_notifications(backend, actor, request, patience)
+        return JobPreview(JobView.of(cancelled), ())
     if not (request.every or _selects(request)):
         raise InvalidRequest("give ids, a filter, or all: true", field="dead_letters")
     note = request.note.strip()
@@ -77,13 +83,31 @@ async def preview(backend: Backend, actor: Actor, request: PreviewRequest) -> Jo
     states = () if query.named else (DeadLetterState.OPEN, *replayed)
     wanted = await query.resolved(search, *states)
     job = await control.look(
-        backend, actor, request.kind, wanted, limit=request.limit, note=note, plan=request.plan
+        *(backend, actor, request.kind, wanted),
+        limit=request.limit,
+        note=note,
+        plan=request.plan,
+        patience=patience,
     )
-    items = await backend.ledger.job_items.waiting(job.id, 0, job.items, SAMPLE)
-    ids = tuple(item.id for item in items)
+    return await _with_sample(backend, JobView.of(job))
+
+
+async def show(backend: Backend, id: IdPrefix, *, tenant: str | None = None) -> JobPreview:
+    """A job with a sample of its items, as they stand now; none while they are being chosen.
+
+    Raises:
+        NotFound: There is no such job.
+    """
+    return await _with_sample(backend, await control.show(backend, id, tenant=tenant))
+
+
+async def _with_sample(backend: Backend, job: JobView) -> JobPreview:
+    if job.kind is JobKind.CANCEL or not job.items:
+        return JobPreview(job, ())
+    ids = tuple(await backend.ledger.job_items.first(job.id, SAMPLE))
+    search = backend.ledger.dead_letters.search
     found = await search.list(DeadLetterFilter(ids=ids), SAMPLE) if ids else ()
-    sample = tuple(DeadLetterView.of(dead_letter, reveal=False) for dead_letter in found)
-    return JobPreview(JobView.of(job), sample)
+    return JobPreview(job, tuple(DeadLetterView.of(it, reveal=False) for it in found))
 
 
 def _selects(request: PreviewRequest) -> bool:
@@ -94,12 +118,18 @@ def _selects(request: PreviewRequest) -> bool:
     return bool(query.ids) or replace(query.narrowed, tenant=None).selects
 
 
-async def _of_notifications(backend: Backend, actor: Actor, request: PreviewRequest) -> Job:
+async def _of_notifications(
+    backend: Backend, actor: Actor, request: PreviewRequest, patience: float | None
+) -> Job:
     wanted = request.notifications
     if not (request.every or wanted != Filters(tenant=wanted.tenant, test=wanted.test)):
         raise InvalidRequest("give a filter, or all: true", field="notifications")
     return await control.look_at_notifications(
-        backend, actor, wanted, note=request.note, limit=request.limit, plan=request.plan
+        *(backend, actor, wanted),
+        note=request.note,
+        limit=request.limit,
+        plan=request.plan,
+        patience=patience,
     )
 
 

@@ -33,6 +33,7 @@ class JobView:
     seen_at: datetime
     """When its items were chosen: what arrived later is not among them."""
     items: int
+    """0 while they are being chosen."""
     skipped_outcome_unknown: int
     skipped_too_late: int
     perhaps_delivered_before: int
@@ -100,6 +101,7 @@ class JobView:
         """The JSON of this view."""
         return {
             **renamed(self, _NAMES),
+            "item_count": None if self.state is JobState.CHOOSING else self.items,
             "outcomes": _outcomes(self.outcomes),
             "waves": [_outcomes(wave) for wave in self.waves],
         }
