@@ -26,8 +26,8 @@ from tidings.settings import Settings
 WIDTHS: Final = (60, 80, 120)
 WHOLE: Final = re.compile(r"`[^`]+`|\S+")
 ID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-PASSING: Final = re.compile(r"\b(\d+ms|\d+(\.\d)?s|now|ago)\b")
-"""Ages, which change their unit while one command runs after another: `940ms`, `1.2s`; `now`, `1s ago`."""
+PASSING: Final = re.compile(r"\b(\d+ms|\d+(\.\d)?[sm]( \d+s)?(\s+ago)?|now)\b")
+"""Ages, which change their words while one command runs after another: `940ms`, `1.2s`; `(now)`, `(1s ago)`, on two lines or on one."""
 WHY: Final = (
     "the relay refuses the recipient; see https://docs.example.com/refusals/no-such-mailbox, "
     "mend it with `tidings dead edit ID --set recipient=…`, and tell its owner"
