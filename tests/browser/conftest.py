@@ -129,13 +129,24 @@ def environment(postgresql_url: str, migrated_template: str) -> Iterator[None]:
         yield
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(environment: None) -> AsyncIterator[World]:
-    """All of it. Where there is no Chromium its tests are skipped, and fail in CI."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium for everybody: starting one takes a second of CPU. Each test has contexts of its own in it.
+
+    Where there is none the tests that ask for it are skipped, and fail in CI.
+    """
     program = chromium()
-    async with serving(Settings().check()) as api, async_playwright() as playwright:
-        address = f"http://127.0.0.1:{api.api.port}"
-        async with Site(address, token_of) as site:
-            browser = await playwright.chromium.launch(executable_path=program, args=[*QUIET])
-            yield World(browser, site, api)
-            await browser.close()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=[*QUIET])
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def world(environment: None, browser: Browser) -> AsyncIterator[World]:
+    """All of it."""
+    async with (
+        serving(Settings().check()) as api,
+        Site(f"http://127.0.0.1:{api.api.port}", token_of) as site,
+    ):
+        yield World(browser, site, api)

@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
-from tests.support.chromium import QUIET, chromium
+from playwright.async_api import Browser, Page, expect
 
 from tidings_local.laptop import Laptop
 
@@ -38,13 +37,13 @@ async def overflow(page: Page) -> int:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.asyncio(loop_scope="session")
 async def test_two_inboxes_live_side_by_side(
-    broker_url: str, database_url: str, tmp_path: Path
+    broker_url: str, database_url: str, tmp_path: Path, browser: Browser
 ) -> None:
     given = {"TIDINGS_AMQP_URL": broker_url, "TIDINGS_DATABASE_URL": database_url}
-    async with Laptop(tmp_path, given) as laptop, async_playwright() as playwright:
+    async with Laptop(tmp_path, given) as laptop:
         await laptop.start_roles()
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=[*QUIET])
         async with opened(browser, laptop.inbox.url, 1280, "light") as page:
             await check_sending(page)
             await check_going_offline(page)
@@ -56,7 +55,6 @@ async def test_two_inboxes_live_side_by_side(
             assert await overflow(page) <= 0
             ada = page.frame_locator('[title="Inbox of Ada"]')
             await expect(ada.locator(".message").first).to_be_visible()
-        await browser.close()
 
 
 async def check_sending(page: Page) -> None:

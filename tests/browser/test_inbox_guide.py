@@ -8,13 +8,13 @@ from typing import Any, Final
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 from tests.browser.conftest import World
 from tests.browser.test_the_examples import PAGE, bundled
 from tests.conftest import fresh_database
 from tests.support.api_rig import ApiRig, serving
-from tests.support.chromium import QUIET, chromium
 from tests.support.inbox_component import SOURCE
 from tests.support.inboxes import delivered
 from tests.support.user_tokens import VARIABLES, token_of
@@ -78,7 +78,7 @@ class Application:
         return web.Response(text=text, content_type=kind, headers=headers)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def application() -> AsyncIterator[Application]:
     """The website, served."""
     application = Application()
@@ -151,16 +151,15 @@ class Shop:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.asyncio(loop_scope="session")
 async def test_what_the_guide_shows_works_in_a_page(
-    settings: Settings, application: Application
+    settings: Settings, application: Application, browser: Browser
 ) -> None:
-    async with serving(settings) as api, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=[*QUIET])
+    async with serving(settings) as api:
         shop = Shop(browser, application, api)
         await check_embedding(shop)
         await check_theming_and_events(shop)
         await check_drawing_one_s_own(shop)
-        await browser.close()
 
 
 async def check_embedding(shop: Shop) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from tests.conftest import fresh_database
-from tests.support.chromium import QUIET, chromium
 from tests.support.console_rig import ConsoleRig, console_serving
 from tests.support.inbox_component import node_modules
 
@@ -97,13 +96,7 @@ def console_environment(postgresql_url: str, migrated_template: str) -> Iterator
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def desk(console_environment: None) -> AsyncIterator[Desk]:
-    """All of it. Where there is no Chromium its tests are skipped, and fail in CI."""
-    program = chromium()
-    async with (
-        console_serving(Settings().check()) as rig,
-        async_playwright() as playwright,
-    ):
-        browser = await playwright.chromium.launch(executable_path=program, args=[*QUIET])
+async def desk(console_environment: None, browser: Browser) -> AsyncIterator[Desk]:
+    """All of it."""
+    async with console_serving(Settings().check()) as rig:
         yield Desk(browser, rig)
-        await browser.close()
