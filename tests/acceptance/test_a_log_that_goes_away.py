@@ -63,7 +63,9 @@ async def test_messages_are_settled_and_the_process_ends_when_told(
     assert (await tidings("topology", "apply", env=env)).code == 0
     chatty = {**env, "TIDINGS_LOG_LEVEL": "debug"}
     with trouble() as (stderr, begins):
-        async with running("all", env=chatty, log=tmp_path / "out", stderr=stderr) as role:
+        async with running(
+            "all", env=chatty, log=tmp_path / "out", stderr=stderr, installed=True
+        ) as role:
             begins()
             await publish(env, 30)
             await eventually(lambda: len(sink.taken) == 30, within=30)

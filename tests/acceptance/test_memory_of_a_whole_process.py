@@ -134,7 +134,7 @@ async def test_a_worker_takes_three_times_a_large_message(
             "TIDINGS_WEBHOOK_SECRET": "whsec_" + b64encode(b"x" * 32).decode(),
             "TIDINGS_WEBHOOK_ALLOW_PRIVATE": "true",
         }
-        async with running("worker", env=env, log=tmp_path / "log") as role:
+        async with running("worker", env=env, log=tmp_path / "log", installed=True) as role:
             worker = Measured(role.process.pid, env["TIDINGS_AMQP_URL"])
             for key, receiver, small, large in (
                 ("email.normal", mails, email(1), email(MAX_ATTACHED_BYTES)),
@@ -148,7 +148,7 @@ async def test_a_worker_takes_three_times_a_large_message(
 async def test_an_archive_takes_three_times_a_large_dead_letter(
     env: dict[str, str], tmp_path: Path
 ) -> None:
-    async with running("archive", env=env, log=tmp_path / "log") as role:
+    async with running("archive", env=env, log=tmp_path / "log", installed=True) as role:
         archive = Measured(role.process.pid, env["TIDINGS_AMQP_URL"])
         small, large = webhook(1, 1), webhook(9 * MIB, 1)
         await archive.taking(DEAD, "webhook.normal", small, partial(_archived, role, 1))

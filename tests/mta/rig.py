@@ -1,6 +1,7 @@
 """Publishes mail, delivers it through a real server, and compares what came with what was promised."""
 
 import re
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -48,7 +49,7 @@ class Rig:
         async with running("worker", env={**self.env, **settings}, log=self.log) as worker:
             yield worker
             if worker.process.returncode is None:
-                worker.process.terminate()
+                worker.signal(signal.SIGTERM)
                 await worker.ended()
 
     async def publish(self, *recipients: str, priority: str = "normal") -> list[str]:

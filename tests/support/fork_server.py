@@ -12,13 +12,19 @@ import signal
 import socket
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 READ_THE_ENVIRONMENT: Final = ("tidings.cli", "typer.rich_utils")
 """Modules that look at it when they are imported: every command imports its own."""
 
-NEEDED_LATE: Final = ("rich.json", "rich.markup", "rich.progress", "rich.table", "typer.rich_utils")
+NEEDED_LATE: Final = (
+    *("rich.json", "rich.markup", "rich.progress", "rich.table", "typer.rich_utils"),
+    *("tidings.app", "tidings.outbox_relay"),
+)
 """What commands import while they run."""
+ROOT: Final = str(Path(__file__).parents[2])
+"""Where the tests' own programs are found."""
 
 
 def main() -> None:
@@ -61,6 +67,8 @@ def watch(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
     if pid == 0:
         os.close(reports)
         become(request, streams)
+    for stream in streams:
+        os.close(stream)
     os.write(reports, f"{pid}\n".encode())
     _, status = os.waitpid(pid, 0)
     os.write(reports, f"{os.waitstatus_to_exitcode(status)}\n".encode())
@@ -78,7 +86,9 @@ def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
     # As in a terminal: a shell starts what runs in the background with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["tidings", *request["arguments"]]
-    sys.exit(import_module("tidings.cli.main").main())
+    if not request["module"].startswith("tidings."):
+        sys.path.insert(0, ROOT)
+    sys.exit(import_module(request["module"]).main())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The installed command line as subprocesses, the way an operator runs it."""
+"""The command line as processes: the installed one, the way an operator runs it, and forks of one that is loaded."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -12,18 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import forked
+from tests.support.commands import Finished, environment
 from tests.support.worker_rig import eventually
 
 TIDINGS = Path(sys.executable).with_name("tidings")
-
-
-@dataclass
-class Finished:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 async def tidings(
@@ -59,7 +51,7 @@ async def tidings(
 class Role:
     """A role that is running."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | forked.Process
     port: int
     log: Path
 
@@ -100,27 +92,36 @@ async def running(
     log: Path,
     wait: bool = True,
     stderr: int | None = None,
+    installed: bool = False,
 ) -> AsyncIterator[Role]:
     """A role as a process of its own, ready; killed at the end where it still runs.
 
     Args:
         stderr: A descriptor to which it logs instead of to `log`.
+        installed: Start the installed command, which takes a second of CPU to load, instead of a fork:
+            where it matters what is in its memory, or how it begins.
     """
     port = free_port()
+    given = {
+        "TIDINGS_API_LISTEN": "127.0.0.1:0",
+        **environment(),
+        **env,
+        "TIDINGS_HTTP_PORT": str(port),
+    }
+    process: asyncio.subprocess.Process | forked.Process
     with log.open("ab") as sink:
-        process = await asyncio.create_subprocess_exec(
-            TIDINGS,
-            *arguments,
-            env={
-                "TIDINGS_API_LISTEN": "127.0.0.1:0",
-                **environment(),
-                **env,
-                "TIDINGS_HTTP_PORT": str(port),
-            },
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink if stderr is None else stderr,
-        )
+        errors = sink.fileno() if stderr is None else stderr
+        if installed:
+            process = await asyncio.create_subprocess_exec(
+                TIDINGS,
+                *arguments,
+                env=given,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sink,
+                stderr=errors,
+            )
+        else:
+            process = await forked.start(*arguments, env=given, stdout=sink.fileno(), stderr=errors)
     role = Role(process, port, log)
     try:
         if wait:
@@ -138,8 +139,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def environment() -> dict[str, str]:
-    """Ours, without any setting of Tidings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
