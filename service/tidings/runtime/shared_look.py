@@ -21,6 +21,8 @@ class SharedLook(Generic[Value]):
         self._clock = clock
         self._looking: asyncio.Task[Value] | None = None
         self._ended_at = 0.0
+        self._last: tuple[Value, float] | None = None
+        """What was seen last, and when."""
 
     async def get(self, look: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         """The result of the look under way, or of the last one if that is recent, or of a new one.
@@ -36,6 +38,29 @@ class SharedLook(Generic[Value]):
             self._looking.add_done_callback(self._ended)
         return await asyncio.shield(self._looking)
 
+    async def recent(
+        self, look: Callable[[], Coroutine[Any, Any, Value]], patience: float, most: float
+    ) -> Value:
+        """The same as `get`, or what was seen last if it takes longer; the look goes on for those who come later.
+
+        Args:
+            look: As for `get`.
+            patience: Seconds to wait for it; ten times as long if nothing was seen before.
+            most: Seconds for which what was seen last is good enough.
+
+        Raises:
+            TimeoutError: It takes longer, and nothing was seen lately.
+        """
+        last = self._last
+        known = last is not None and self._clock() - last[1] < most
+        try:
+            async with asyncio.timeout(patience if known else 10 * patience):
+                return await self.get(look)
+        except TimeoutError:
+            if last is None or not known:
+                raise
+            return last[0]
+
     def _outdated(self, task: asyncio.Task[Value]) -> bool:
         if not task.done():
             return False
@@ -44,5 +69,7 @@ class SharedLook(Generic[Value]):
 
     def _ended(self, task: asyncio.Task[Value]) -> None:
         self._ended_at = self._clock()
-        if not task.cancelled():
-            task.exception()  # it counts as seen, even if nobody waits any more
+        if (
+            not task.cancelled() and task.exception() is None
+        ):  # which counts as seen, though nobody waits
+            self._last = task.result(), self._ended_at

@@ -69,3 +69,26 @@ async def test_a_look_that_was_cancelled_is_begun_again() -> None:
         await waiting
     looks.go.set()
     assert await looks.get() == 2
+
+
+async def test_who_has_no_patience_gets_what_was_seen_last_while_the_look_goes_on() -> None:
+    looks = Looks()
+    looks.go.set()
+    assert await looks.get() == 1
+    looks.now = 5.0
+    looks.go.clear()
+    assert await looks.shared.recent(looks.look, 0.01, most=30.0) == 1
+    looks.go.set()
+    assert await looks.get() == 2
+
+
+async def test_what_was_seen_too_long_ago_is_not_shown() -> None:
+    looks = Looks()
+    with pytest.raises(TimeoutError):
+        await looks.shared.recent(looks.look, 0.001, most=30.0)
+    looks.go.set()
+    assert await looks.get() == 1
+    looks.now = 31.0
+    looks.go.clear()
+    with pytest.raises(TimeoutError):
+        await looks.shared.recent(looks.look, 0.001, most=30.0)
