@@ -1,7 +1,7 @@
 """Statistics of a period from rollups, queue depths, and the backlog."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -34,6 +34,8 @@ __all__ = [
 
 LONGEST: Final = timedelta(days=3_660)
 """A period may go back so far: its days are all in the reply."""
+LAST_DEPTHS: Final = 30.0
+"""Seconds for which depths are shown while RabbitMQ takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ class StatisticsRequest:
     """What is counted."""
     queues: bool = True
     """Show how many messages are in the queues, which have those of all tenants."""
+    patience: float | None = None
+    """Seconds that RabbitMQ has to tell; afterwards the depths are those of the last look. None: until it does."""
+    details: bool = False
+    """Also by time and channel, and by category."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,15 @@ class StatisticsView:
     depths: Sequence[Depth] | None
     oldest: Mapping[str, float]
     """Seconds, by queue, that its oldest message has waited at most; what is not known is left out."""
-    not_delivering: Sequence[ChannelStatus]
-    """Channels and providers that are not delivering."""
+    channels: Sequence[ChannelStatus]
+    """Every channel, followed by its providers."""
     errors: tuple[str, ...]
     """Errors of servers that are unavailable."""
+
+    @property
+    def not_delivering(self) -> Sequence[ChannelStatus]:
+        """Channels and providers that are not delivering."""
+        return [status for status in self.channels if status.state != DELIVERING]
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
@@ -142,11 +153,9 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     window = Window.around(request.since, request.until, now)
     topology = topology_of(backend.settings)
     numbers, waiting, queues, ages, channels = await asyncio.gather(
-        backend.ledger.reports.stats(window, request.choice),
+        backend.ledger.reports.stats(window, request.choice, details=request.details),
         count_backlog(backend.ledger.database, request.choice.tenant, test=request.choice.test),
-        backend.queue_depths.get(lambda: _depths(backend.settings))
-        if request.queues
-        else _no_depths(),
+        _recent_depths(backend, request.patience) if request.queues else _no_depths(),
         backend.ledger.queue_ages.oldest(lanes_of(topology)) if request.queues else _no_ages(),
         conditions(backend),
         return_exceptions=True,
@@ -163,9 +172,7 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         {}
         if isinstance(queues, BaseException) or isinstance(ages, BaseException)
         else _oldest(queues or (), ages, topology),
-        ()
-        if isinstance(channels, BaseException)
-        else [status for status in channels if status.state != DELIVERING],
+        () if isinstance(channels, BaseException) else channels,
         tuple(dict.fromkeys(str(fault) for fault in errors)),
     )
 
@@ -181,6 +188,18 @@ def _oldest(
         if depth.messages
     }
     return {queue: age for queue, age in known.items() if age is not None}
+
+
+async def _recent_depths(backend: Backend, patience: float | None) -> Sequence[Depth]:
+    def look() -> Coroutine[Any, Any, Sequence[Depth]]:
+        return _depths(backend.settings)
+
+    if patience is None:
+        return await backend.queue_depths.get(look)
+    try:
+        return await backend.queue_depths.recent(look, patience, LAST_DEPTHS)
+    except TimeoutError:
+        raise BrokerUnavailable("RabbitMQ has not told yet what is in the queues") from None
 
 
 async def _no_depths() -> None:

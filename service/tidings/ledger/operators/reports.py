@@ -257,7 +257,9 @@ class Reports:
             )
         )
 
-    async def stats(self, window: Window, choice: Choice = EVERYTHING) -> Statistics:
-        """What ended in a period, from rollups."""
+    async def stats(
+        self, window: Window, choice: Choice = EVERYTHING, *, details: bool = False
+    ) -> Statistics:
+        """What ended in a period, from rollups; details are by time and channel, and by category."""
         async with self._database.connection() as connection:
-            return await statistics(connection, window, choice)
+            return await statistics(connection, window, choice, details=details)

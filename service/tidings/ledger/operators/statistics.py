@@ -36,6 +36,21 @@ SELECT since, channel, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum
   FROM counted GROUP BY GROUPING SETS ((since, outcome, bucket), (channel, outcome, bucket), (kind, outcome))
 """
 """Deltas that are not folded yet count too, so what is committed is counted."""
+DETAILED: Final = f"""
+WITH counted AS (
+    SELECT since, channel, category, outcome, kind, bucket, sum(count) AS count, sum(attempts) AS attempts,
+           sum(first_attempts) AS first_attempts
+      FROM outcome_rollups WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING} GROUP BY 1, 2, 3, 4, 5, 6
+     UNION ALL
+    SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, category, outcome, kind, bucket, count, attempts, first_attempts
+      FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}
+)
+SELECT since, channel, category, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum(count)::bigint AS count,
+       sum(attempts)::bigint AS attempts, sum(first_attempts)::bigint AS first_attempts
+  FROM counted GROUP BY GROUPING SETS ((since, outcome, bucket), (channel, outcome, bucket), (kind, outcome),
+                                       (since, channel, outcome), (category, outcome, bucket))
+"""
+"""The same, also by time and channel, and by category."""
 PLANNING: Final = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL work_mem = '32MB'"
 """A plan for any period, and a sort on disk, take twice as long."""
 COUNTED_SINCE: Final = f"SELECT min(since) FROM outcome_rollups WHERE width = {24 * 3600}"
@@ -97,6 +112,10 @@ class Statistics:
     """The rates of each width of the window, in order; those without any outcome too."""
     errors: Mapping[str, int]
     """Failed attempts and ends by the error's class, most first."""
+    series: Mapping[str, Sequence[Rates]] = field(default_factory=dict)
+    """By channel, the rates of each bucket, without percentiles; only if details are asked for."""
+    categories: Mapping[str, Rates] = field(default_factory=dict)
+    """By category; only if details are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +134,19 @@ EVERYTHING: Final = Choice()
 """No restriction."""
 
 
-async def statistics(connection: Connection, window: Window, choice: Choice) -> Statistics:
-    """Read the numbers, all of them at one moment."""
+async def statistics(
+    connection: Connection, window: Window, choice: Choice, *, details: bool = False
+) -> Statistics:
+    """Read the numbers, all of them at one moment.
+
+    Args:
+        details: Also by time and channel, and by category.
+    """
     lists = (choice.channels, choice.categories, choice.providers)
     async with connection.transaction(readonly=True):
         await connection.execute(PLANNING)
         rows = await connection.fetch(
-            STATISTICS,
+            DETAILED if details else STATISTICS,
             window.since,
             window.until,
             window.width,
@@ -132,25 +157,38 @@ async def statistics(connection: Connection, window: Window, choice: Choice) -> 
         )
         first = await connection.fetchval(COUNTED_SINCE)
     by_time, by_channel = defaultdict[datetime, list[Any]](list), defaultdict[str, list[Any]](list)
+    by_both = defaultdict[tuple[str, datetime], list[Any]](list)
+    by_category = defaultdict[str, list[Any]](list)
     errors: Counter[str] = Counter()
     for row in rows:
-        if row["since"] is not None:
+        if row["since"] is not None and row["channel"] is not None:
+            by_both[row["channel"], row["since"]].append(row)
+        elif row["since"] is not None:
             by_time[row["since"]].append(row)
         elif row["channel"] is not None:
             by_channel[row["channel"]].append(row)
+        elif details and row["category"] is not None:
+            by_category[row["category"]].append(row)
         elif row["kind"]:
             errors[row["kind"]] += row["count"]
+    starts, channels = _starts(window), sorted(by_channel)
     return Statistics(
         window,
         first,
         rates(row for found in by_channel.values() for row in found),
-        MappingProxyType({name: rates(by_channel[name]) for name in sorted(by_channel)}),
-        [(since, rates(by_time.get(since, ()))) for since in _starts(window)],
+        MappingProxyType({name: rates(by_channel[name]) for name in channels}),
+        [(since, rates(by_time.get(since, ()))) for since in starts],
         MappingProxyType(dict(errors.most_common())),
+        {
+            name: [rates(by_both.get((name, since), ())) for since in starts]
+            for name in channels
+            if details
+        },
+        {name: rates(by_category[name]) for name in sorted(by_category)},
     )
 
 
-def _starts(window: Window) -> Iterable[datetime]:
+def _starts(window: Window) -> Sequence[datetime]:
     count = round((window.until - window.since).total_seconds() / window.width)
     return [
         (window.since + timedelta(seconds=place * window.width)).astimezone(UTC)
