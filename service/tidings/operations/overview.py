@@ -1,0 +1,69 @@
+"""Is anything wrong? All numbers of one screen, and what needs attention; a server that is away leaves the rest."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
+from tidings.operations import attention, dispatching
+from tidings.operations.attention import Attention
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.lookup import DeadLetterGroupView, groups
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dispatching import DispatchingView
+from tidings.operations.statistics import StatisticsRequest, StatisticsView, look
+
+__all__ = ["Attention", "OverviewView", "see"]
+
+LARGEST: Final = 8
+"""Groups of open dead letters that are shown."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewView:
+    """The service at one moment; what is None is not known, for its server is unavailable, or not for one tenant."""
+
+    numbers: StatisticsView
+    groups: Sequence[DeadLetterGroupView] | None
+    """The largest groups of open dead letters, each with its trend of the last day."""
+    dispatching: DispatchingView | None
+    targets: Mapping[str, float]
+    """Seconds, by category, within which 95 of 100 should be sent."""
+    attention: Sequence[Attention]
+    """What is wrong, worst first."""
+
+
+async def see(backend: Backend, request: StatisticsRequest) -> OverviewView:
+    """Look at everything at once.
+
+    What concerns all tenants is left out if the request has no `queues`. Raises like `statistics.look`.
+    """
+    choice = request.choice
+    query = DeadLetterQuery.read(tenant=choice.tenant, test=choice.test)
+    numbers, open_groups, scheduling = await asyncio.gather(
+        look(backend, request),
+        _if_available(groups(backend, query, LARGEST)),
+        _if_available(dispatching.show(backend)) if request.queues else _nothing(),
+    )
+    found = None if open_groups is None else open_groups.data
+    categories = backend.settings.worker.categories
+    targets = {name: each.target for name, each in categories.items() if each.target is not None}
+    seen = attention.found(
+        numbers, found, scheduling, targets, all_tenants=request.queues and not choice.test
+    )
+    return OverviewView(numbers, found, scheduling, targets, seen)
+
+
+async def _if_available(part: Awaitable[Value]) -> Value | None:
+    """A part of the overview; None if its server is unavailable, which `StatisticsView.errors` tells."""
+    try:
+        return await part
+    except (BrokerUnavailable, LedgerUnavailable):
+        return None
+
+
+async def _nothing() -> None:
+    return None
