@@ -15,9 +15,12 @@ from tidings.settings import Settings
 if TYPE_CHECKING:
     from tidings.broker.connection import BrokerConnection
     from tidings.broker.topology.inspection import Depth
+    from tidings.operations.health import ExaminedHealth
     from tidings.operations.revoked_tokens import RevokedTokens
     from tidings.operations.submissions.intake import Intake
 
+HEALTH_KEPT: Final = 15.0
+"""Seconds for which checks are not made again."""
 DEPTHS_KEPT: Final = 2.0
 """Seconds for which queue depths are not looked for again."""
 
@@ -46,6 +49,8 @@ class Backend:
         """Announces changes of inboxes. Call it after the commit, with what was changed."""
         self.queue_depths: SharedLook[Sequence[Depth]] = SharedLook(DEPTHS_KEPT)
         """How many messages are in the queues: each look opens a connection."""
+        self.health: SharedLook[ExaminedHealth] = SharedLook(HEALTH_KEPT)
+        """What the checks have found: they ask every server and provider."""
         self.exporting = 0
         """Exports under way."""
         self.choosing: set[asyncio.Task[None]] = set()

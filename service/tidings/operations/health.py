@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from tidings.delivery.ports import Channel, Finding, Verdict
 from tidings.ledger import PostgresLedger
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger
 from tidings.operations.actor import Actor
-from tidings.operations.backend import opened
+from tidings.operations.backend import Backend, opened
 from tidings.operations.processes import list_, note_on_other_templates
 from tidings.settings import Settings
 from tidings.settings.variables import unknown
@@ -43,6 +44,29 @@ class HealthView:
         """The JSON of this view."""
         findings = [{**asdict(each), "remedy": each.remedy or None} for each in self.findings]
         return {"healthy": self.healthy, "findings": findings}
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminedHealth:
+    """What all checks found, and when."""
+
+    view: HealthView
+    at: datetime
+    seconds: float
+    """That they took."""
+
+
+async def examined(
+    backend: Backend, actor: Actor, environment: Mapping[str, str]
+) -> ExaminedHealth:
+    """As `examine`, but at most once at a time and every few seconds in a process, whoever asks."""
+
+    async def look() -> ExaminedHealth:
+        at = datetime.now(UTC)
+        view = await examine(backend.settings, actor, environment)
+        return ExaminedHealth(view, at, (datetime.now(UTC) - at).total_seconds())
+
+    return await backend.health.get(look)
 
 
 async def examine(settings: Settings, actor: Actor, environment: Mapping[str, str]) -> HealthView:

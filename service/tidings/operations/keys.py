@@ -1,6 +1,6 @@
 """API keys: created, listed, revoked."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,6 +24,7 @@ __all__ = [
     "ApiKey",
     "CreateKeyRequest",
     "CreatedKeyView",
+    "KeyMaker",
     "KeyView",
     "ListKeysRequest",
     "RevokeKeyRequest",
@@ -34,6 +35,17 @@ __all__ = [
 ]
 
 LONGEST_NAME: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMaker:
+    """A person who makes or revokes keys by their own rights: no key may have more than they have."""
+
+    tenant: str | None
+    """None: all tenants."""
+    scopes: Collection[str]
+    test: bool = False
+    """Limited to tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,8 @@ class CreateKeyRequest:
     """When it stops working by itself; None: never."""
     test: bool = False
     """It sees and sends nothing but tests."""
+    maker: KeyMaker | None = None
+    """Whose rights it may not exceed; None: a person at this machine, who may make any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,8 @@ class ListKeysRequest:
     """Only those of this tenant."""
     revoked: bool = False
     """Also those that are revoked or have expired."""
+    test: bool = False
+    """Only test keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,8 @@ class RevokeKeyRequest:
     """Its prefix; of a whole key the prefix is taken."""
     note: str = ""
     """Kept in the audit trail."""
+    maker: KeyMaker | None = None
+    """For whom a key of another tenant, or that is no test key, is none; None: every key may be revoked."""
 
 
 async def create(backend: Backend, actor: Actor, request: CreateKeyRequest) -> CreatedKeyView:
@@ -140,12 +158,24 @@ def _check(request: CreateKeyRequest) -> None:
         )
     if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
         raise InvalidRequest("it lies in the past", field="expires")
+    if request.maker is not None:
+        _check_rights(request, request.maker)
+
+
+def _check_rights(request: CreateKeyRequest, maker: KeyMaker) -> None:
+    """A key has no right that its maker does not have."""
+    if maker.tenant not in {None, request.tenant}:
+        raise InvalidRequest(f"you can make keys of {maker.tenant} only", field="tenant")
+    if beyond := [scope for scope in request.scopes if scope not in maker.scopes]:
+        raise InvalidRequest(f"you don't have {', '.join(beyond)} yourself", field="scope")
+    if maker.test and not request.test:
+        raise InvalidRequest("you signed in with a test key: make a test key", field="test")
 
 
 async def list_(backend: Backend, request: ListKeysRequest) -> Sequence[KeyView]:
     """Keys, oldest first."""
     found = await backend.ledger.api_keys.list(request.tenant, revoked=request.revoked)
-    return [KeyView(key) for key in found]
+    return [KeyView(key) for key in found if key.test or not request.test]
 
 
 async def revoke(backend: Backend, actor: Actor, request: RevokeKeyRequest) -> KeyView:
@@ -156,6 +186,8 @@ async def revoke(backend: Backend, actor: Actor, request: RevokeKeyRequest) -> K
         Refused: It is revoked already; says when.
     """
     keys, prefix = backend.ledger.api_keys, prefix_of_key(request.key.strip())
+    if request.maker is not None and not _is_among(await keys.find(prefix), request.maker):
+        raise NotFound(f"there is no key {prefix}")
     revoked = await keys.revoke(prefix, actor=str(actor), note=request.note)
     if revoked is not None:
         return KeyView(revoked)
@@ -165,6 +197,11 @@ async def revoke(backend: Backend, actor: Actor, request: RevokeKeyRequest) -> K
             f"there is no key {prefix}: write its first {PREFIX} characters, as in `tidings keys list`"
         )
     raise Refused(f"{prefix} was revoked at {found.revoked_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _is_among(key: ApiKey | None, maker: KeyMaker) -> bool:
+    """Whether a key is one that a person may know of."""
+    return key is not None and maker.tenant in {None, key.tenant} and (key.test or not maker.test)
 
 
 async def authenticate(backend: Backend, secret: str) -> ApiKey:
