@@ -71,7 +71,9 @@ class Console:
         self._templates = environment()
         self._secure = backend.settings.console.url.startswith("https:")
         listed = tuple(pages()) if served is None else tuple(served)
-        self._templates.globals["served"] = {page.path for page in listed}
+        self._templates.globals["served"] = {
+            page.path: page for page in listed if page.method == "GET"
+        }
         self._router = Router(
             [
                 Route(f"{ROOT}/assets/{{name}}", _asset),

@@ -15,6 +15,7 @@ from tidings.delivery.errors import (
     Refused,
     TidingsError,
 )
+from tidings_events.errors import InvalidNotification
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,8 @@ def described(error: Exception) -> PageProblem:
             shown = PageProblem(
                 422, "That can't be read", f"{field}: {error}" if field else str(error)
             )
+        case InvalidNotification():
+            shown = PageProblem(422, "This notification is not valid", str(error))
         case LedgerRefused():
             shown = PageProblem(
                 422, "That can't be stored", "A value has a character that can't be."

@@ -1,6 +1,7 @@
 """Renders pages: the templates in `html/`, with the filters and functions that they use."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -8,7 +9,8 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from tidings.console.mail_preview import reduced
@@ -44,6 +46,23 @@ def url(path: str, *parts: str, **query: Any) -> str:
         given += [(name, str(each)) for each in values if each is not None and each != ""]
     address = ROOT + path.format(*(quote(part, safe="") for part in parts))
     return f"{address}?{urlencode(given)}" if given else address
+
+
+@pass_context
+def link(context: Context, path: str, query: Mapping[str, Any] | None = None, *parts: str) -> str:
+    """The address of a page that is served and that the visitor may see; else empty, so that its text is shown alone.
+
+    Args:
+        context: Of the template.
+        path: As the page has it, such as `/failures/{fingerprint}`.
+        query: As for `url`.
+        parts: For its parameters.
+    """
+    page, visitor = context["served"].get(path), context.get("visitor")
+    if page is None or visitor is None:
+        return ""
+    reason = visitor.why_not(page.scope, live_only=page.live_only, all_tenants=page.all_tenants)
+    return "" if reason else url(re.sub(r"\{\w+\}", "{}", path), *parts, **(query or {}))
 
 
 def moment(at: datetime | None) -> str:
@@ -117,5 +136,7 @@ def environment() -> Environment:
         counted=times.counted,
         lines=lines,
     )
-    made.globals.update(url=url, asset=asset, icon=icon, sparkline=sparkline, mail_page=mail_page)
+    made.globals.update(
+        url=url, link=link, asset=asset, icon=icon, sparkline=sparkline, mail_page=mail_page
+    )
     return made

@@ -161,6 +161,36 @@ document.addEventListener('keydown', (event) => {
   for (const menu of document.querySelectorAll('details.menu[open]')) menu.open = false;
 });
 
+// What takes a while is loaded after the page: the part with the same id of another page.
+async function load(part) {
+  try {
+    const reply = await fetch(part.dataset.load);
+    if (!reply.ok || reply.redirected) return;
+    const found = new DOMParser().parseFromString(await reply.text(), 'text/html').getElementById(part.id);
+    localTimes(found);
+    part.replaceWith(found);
+  } catch { /* its link is there */ }
+}
+
+// Plots: the numbers below the pointer.
+document.addEventListener('pointermove', ({ target, clientX }) => {
+  const plot = target.closest?.('[data-plot]');
+  for (const it of document.querySelectorAll('.readout')) it.hidden = it.parentElement !== plot?.parentElement;
+  if (!plot) return;
+  const { left, right, since, seconds } = plot.dataset;
+  const lines = [...plot.querySelectorAll('[data-values]')].map((it) => [it.dataset.name, it.dataset.values.split(' ')]);
+  const last = Math.max(0, ...lines.map(([, values]) => values.length - 1));
+  const box = plot.getBoundingClientRect();
+  const x = (clientX - box.left) / box.width * plot.viewBox.baseVal.width;
+  const at = Math.max(0, Math.min(last, Math.round((x - left) / (right - left) * last)));
+  const middle = Number(left) + (right - left) * (last && at / last);
+  plot.querySelector('.cursor').setAttribute('d', `M${middle} 0V${plot.viewBox.baseVal.height - 22}`);
+  const when = exact.format(new Date((Number(since) + at * seconds) * 1000));
+  const numbers = lines.map(([name, values]) => `${name} ${values[at]}`).join(' · ');
+  plot.parentElement.querySelector('.readout').textContent = `${when} · ${numbers}`;
+});
+
 for (const it of document.querySelectorAll('[data-copy], [data-help]')) it.hidden = false;
 localTimes(document);
+document.querySelectorAll('[data-load]').forEach(load);
 setTimeout(refresh, 1000 * Number(main().dataset.live || 0));

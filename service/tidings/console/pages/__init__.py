@@ -4,13 +4,19 @@ from collections.abc import Iterator
 
 from tidings.console.page import ConsolePage
 from tidings.console.pages import (
+    audit,
     bulk,
+    channels,
     failures,
+    health,
     jobs,
+    keys,
     letters,
     notification,
     notifications,
     overview,
+    schedules,
+    settings,
 )
 
 
@@ -23,3 +29,9 @@ def pages() -> Iterator[ConsolePage]:
     yield from jobs.PAGES
     yield from notifications.PAGES
     yield from notification.PAGES
+    yield from schedules.PAGES
+    yield from channels.PAGES
+    yield from audit.PAGES
+    yield from keys.PAGES
+    yield from settings.PAGES
+    yield from health.PAGES

@@ -1,18 +1,111 @@
 """The first page: is anything wrong?"""
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
+from tidings.console.charts import Plot, plot
 from tidings.console.page import ConsolePage, Html, Visit
-from tidings.operations import statistics
-from tidings.operations.statistics import Choice, StatisticsRequest
+from tidings.operations import overview
+from tidings.operations.attention import Attention, AttentionLevel, Subject
+from tidings.operations.overview import OverviewView
+from tidings.operations.statistics import Choice, Rates, Statistics, StatisticsRequest
+
+RANGES: Final = {
+    "1h": timedelta(hours=1),
+    "6h": timedelta(hours=6),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+FIRST: Final = "1h"
+PATIENCE: Final = 0.04
+"""Seconds that RabbitMQ has to tell what is in the queues; else the page shows what it told last."""
+SENT: Final = ("sent", "delivered", "bounced")
+"""States of notifications that a provider has accepted."""
+FAILED: Final = ("failed", "expired", "unknown")
+"""States of notifications that were not sent."""
+LISTS: Final = {
+    Subject.SERVER: "/health",
+    Subject.CHANNEL: "/channels",
+    Subject.QUEUE: "/channels",
+    Subject.OVERDUE: "/notifications",
+    Subject.SCHEDULE: "/schedules",
+    Subject.SCHEDULER: "/schedules",
+    Subject.TARGET: "/notifications",
+}
+"""The page behind each subject."""
+COLOURS: Final = 6
 
 
 async def _show(visit: Visit) -> Html:
-    since = datetime.now(UTC) - timedelta(hours=1)
-    choice = Choice(tenant=visit.tenant, test=visit.test)
-    request = StatisticsRequest(since, choice=choice, queues=visit.tenant is None)
-    return Html("overview.html", {"view": await statistics.look(visit.backend, request)})
+    period = visit.query("range")
+    period = period if period in RANGES else FIRST
+    request = StatisticsRequest(
+        datetime.now(UTC) - RANGES[period],
+        choice=Choice(tenant=visit.tenant, test=visit.test),
+        queues=visit.tenant is None,
+        patience=PATIENCE,
+        details=True,
+    )
+    view = await overview.see(visit.backend, request)
+    known = view.numbers.statistics
+    names = list(visit.backend.settings.channels)
+    return Html(
+        "overview.html",
+        {
+            "view": view,
+            "range": period,
+            "ranges": list(RANGES),
+            "plots": [] if known is None else _plots(known, names),
+            "places": {each: _place(each, period) for each in view.attention},
+            "faults": sum(each.level is AttentionLevel.FAULT for each in view.attention),
+            "queues": _queues(view),
+            "sent_states": SENT,
+            "failed_states": FAILED,
+        },
+    )
+
+
+def _plots(known: Statistics, names: Sequence[str]) -> Sequence[Plot]:
+    """Sent, failed and retried per minute, a line for each channel; of whole spans of time only."""
+    window = known.window
+    whole = sum(
+        since + timedelta(seconds=window.width) <= datetime.now(UTC) for since, _ in known.buckets
+    )
+    numbers = {name: place % COLOURS + 1 for place, name in enumerate(names)}
+    numbers |= {name: COLOURS for name in known.series if name not in numbers}
+
+    def draw(title: str, count: Callable[[Rates], int]) -> Plot:
+        series = {
+            name: [round(count(rates) * 60 / window.width, 3) for rates in found[:whole]]
+            for name, found in known.series.items()
+        }
+        return plot(title, "per minute", window.since, window.width, series, numbers)
+
+    return [
+        draw("Sent", lambda rates: rates.succeeded),
+        draw("Failed", lambda rates: rates.failed),
+        draw("Retried", lambda rates: rates.retried),
+    ]
+
+
+def _place(item: Attention, period: str) -> tuple[str, Mapping[str, Any], *tuple[str, ...]]:
+    """Where to look at what needs attention: a page, its query and parameters."""
+    if item.subject is Subject.DEAD_LETTER:
+        return "/failures/{fingerprint}", {}, item.name
+    queries: Mapping[Subject, Mapping[str, Any]] = {
+        Subject.OVERDUE: {"state": "scheduled"},
+        Subject.TARGET: {"category": item.name, "since": period},
+    }
+    return LISTS[item.subject], queries.get(item.subject, {})
+
+
+def _queues(view: OverviewView) -> Mapping[str, Sequence[Any]]:
+    """Queues that have messages, or are missing, in the order of the message's way; and how many are empty."""
+    depths = view.numbers.depths or ()
+    shown = [depth for depth in depths if depth.messages != 0]
+    return {"shown": shown, "empty": [depth for depth in depths if depth.messages == 0]}
 
 
 PAGES: Final = (ConsolePage("GET", "/", _show),)

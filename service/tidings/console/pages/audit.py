@@ -1,0 +1,78 @@
+"""The audit trail: who did what, and when."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from tidings.console import equivalents
+from tidings.console.filtering import FilterNames
+from tidings.console.page import Answer, ConsolePage, Html, Visit
+from tidings.delivery.errors import InvalidRequest
+from tidings.operations import trail
+from tidings.operations.scopes import Scope
+from tidings.operations.times import moment
+from tidings.operations.trail import TrailFilters, TrailRequest
+
+LISTED: Final = 50
+ACTIONS: Final = (
+    "channel pause",
+    "channel resume",
+    "channel disable",
+    "channel enable",
+    "create key",
+    "revoke key",
+    "create schedule",
+    "pause schedule",
+    "resume schedule",
+    "run schedule",
+    "delete schedule",
+    "revealed people and content",
+    "retention run",
+)
+"""Actions that the field completes; any other is a filter too."""
+NAMES: Final = FilterNames(
+    "/audit",
+    {"actor": (), "action": ACTIONS, "since": ("1h", "24h", "7d"), "until": ()},
+    "actor:jane",
+    single=frozenset({"actor", "action", "since", "until"}),
+)
+
+
+async def _list(visit: Visit) -> Answer:
+    if added := NAMES.added(visit):
+        return added
+    filters = TrailFilters(
+        visit.query("actor") or None,
+        visit.query("action") or None,
+        _time(visit, "since"),
+        _time(visit, "until"),
+    )
+    cursor = visit.query("cursor")
+    page = await trail.read(visit.backend, TrailRequest(filters, LISTED, cursor or None))
+    # The cursor belongs to times that stand still, not to `24h`.
+    query: dict[str, Any] = {
+        "actor": filters.actor,
+        "action": filters.action,
+        "since": filters.since and filters.since.isoformat(),
+        "until": filters.until and filters.until.isoformat(),
+    }
+    return Html(
+        "audit.html",
+        {
+            "page": page,
+            "filters": NAMES.bar(visit),
+            "query": query,
+            "cursor": cursor,
+            "curl": equivalents.curl(visit, "GET", "/v1/audit", **query),
+        },
+    )
+
+
+def _time(visit: Visit, name: str) -> datetime | None:
+    text = visit.query(name)
+    try:
+        return moment(text) if text else None
+    except ValueError as error:
+        raise InvalidRequest(str(error), field=name) from None
+
+
+PAGES: Final = (ConsolePage("GET", "/audit", _list, Scope.ADMIN, all_tenants=True),)

@@ -1,0 +1,88 @@
+"""Channels and providers in the console: states, orders with a reason, and their history."""
+
+import pytest
+from tests.support.console_rig import ConsoleRig, Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DOWN = """
+INSERT INTO circuits (channel, provider, worker, phase, reason, since, probe_at, seen_at)
+VALUES ('email', 'primary', 'w1', 'open', '<b>no answer</b>', now() - interval '7 minutes', now() + interval '1 hour', now())
+"""
+
+
+async def operator(console: ConsoleRig, **fields: str) -> Person:
+    person = await console.person("read", "operate", name="jane", **fields)
+    await person.get("/channels")
+    return person
+
+
+async def test_a_channel_is_paused_and_resumed_with_a_reason_that_the_history_keeps(
+    console: ConsoleRig,
+) -> None:
+    person = await operator(console)
+    shown = await person.send("/channels/sms/pause", note="INC-812, wrong <text>")
+    assert shown.path == "/console/channels"
+    assert "sms is paused; workers follow" in shown.text
+    assert "Resume sms" in shown.text
+    assert "INC-812, wrong &lt;text&gt;" in shown.html
+    [order] = await console.api.fetch(
+        "SELECT actor, note FROM channel_orders WHERE channel = 'sms'"
+    )
+    assert order["actor"].startswith("console jane tk_live_")
+    again = await person.send("/channels/sms/pause")
+    assert "sms was paused already" in again.text
+    shown = await person.send("/channels/sms/resume")
+    assert "sms is resumed" in shown.text
+    assert "Pause sms" in shown.text
+    assert "resumed" not in (await person.get("/channels")).text
+
+
+async def test_a_provider_that_is_down_says_why_since_when_and_is_enabled_by_one_click(
+    console: ConsoleRig,
+) -> None:
+    await console.api.execute(DOWN)
+    person = await operator(console)
+    shown = await person.get("/channels")
+    assert "&lt;b&gt;no answer&lt;/b&gt;" in shown.html
+    assert "7m ago" in shown.text
+    assert "Enable primary" in shown.text
+    assert "tidings channels enable email primary --note INC-812" in shown.text
+    assert "/v1/channels/email/providers/primary/enable" in shown.text
+    shown = await person.send("/channels/email/providers/primary/enable", note="they are back")
+    assert "email primary is enabled" in shown.text
+    orders = await console.api.fetch(
+        "SELECT verb, note FROM channel_orders WHERE channel = 'email'"
+    )
+    assert [tuple(order.values()) for order in orders] == [("enable", "they are back")]
+
+
+async def test_who_may_only_look_sees_the_buttons_with_the_reason_and_can_t_use_them(
+    console: ConsoleRig,
+) -> None:
+    person = await console.person("read")
+    shown = await person.get("/channels")
+    assert "Pause email" in shown.text
+    assert "needs the role operator; yours is viewer" in shown.text
+    assert (await person.send("/channels/email/pause")).status == 403
+
+
+async def test_it_is_not_for_one_tenant_and_orders_are_not_for_test_keys(
+    console: ConsoleRig,
+) -> None:
+    of_tenant = await console.person("read", "operate", tenant="shop")
+    assert (await of_tenant.get("/channels")).status == 403
+    assert (await of_tenant.send("/channels/email/pause")).status == 403
+    assert 'href="/console/channels"' not in (await of_tenant.get("/")).html
+    tester = await console.person("read", "operate", test=True)
+    await tester.get("/channels")
+    assert (await tester.send("/channels/email/pause")).status == 403
+    assert not await console.api.fetch(
+        "SELECT FROM channel_orders WHERE channel = 'email' AND verb = 'pause'"
+    )
+
+
+async def test_what_does_not_exist_is_not_found(console: ConsoleRig) -> None:
+    person = await operator(console)
+    for path in ("/channels/emial/pause", "/channels/email/providers/backup/disable"):
+        assert (await person.send(path)).status == 404

@@ -1,0 +1,94 @@
+"""The first page says what is wrong, in numbers that lead to the lists behind them."""
+
+import re
+from uuid import uuid4
+
+import pytest
+from tests.support.attempts import attempt_of
+from tests.support.console_rig import ConsoleRig
+from tests.support.ledger_rig import BOUNCE, RETRY, LedgerRig, record_of, request_of
+
+from tidings.delivery.outcome import Outcome, Sent
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SENT = Sent("smtp:relay", "4711", "250")
+DEAD_LETTERS = """
+INSERT INTO dead_letters (id, reason, kind, code, message, fingerprint, channel, tenant, first_failed_at, last_failed_at, body)
+SELECT gen_random_uuid(), 'rejected', 'rejected', '550', 'no such user', $2, 'email', $1, now(), now(), ''
+  FROM generate_series(1, 3)
+"""
+
+
+async def recorded(console: ConsoleRig, *outcomes: Outcome, **fields: object) -> None:
+    ledger = LedgerRig(console.api.backend.ledger.database)
+    attempts = [attempt_of(**fields) for _ in outcomes]
+    await ledger.claim(*(request_of(attempt, str(attempt.id)) for attempt in attempts))
+    records = [
+        record_of(attempt, str(attempt.id), outcome)
+        for attempt, outcome in zip(attempts, outcomes, strict=True)
+    ]
+    assert all(await ledger.records.record(records))
+
+
+async def test_it_says_of_a_tenant_what_was_sent_failed_and_retried(console: ConsoleRig) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    await recorded(console, SENT, SENT, SENT, BOUNCE, RETRY, tenant=tenant, category="receipt")
+    await console.api.execute(DEAD_LETTERS, tenant, uuid4().hex)
+    person = await console.person("read", tenant=tenant)
+    shown = await person.get("/?range=6h")
+    assert "Sent 3" in shown.text
+    assert "Failed 1" in shown.text
+    assert "Retried 1" in shown.text
+    assert "75 %" in shown.text
+    assert "receipt" in shown.text
+    assert "Open dead letters 3" in shown.text
+    assert "3 new dead letters, email rejected 550: no such user" in shown.text
+    assert shown.html.count("data-plot") == 3
+    assert 'data-name="email"' in shown.html
+    assert "The plots as tables" in shown.text
+    assert "1 thing needs attention" in shown.text
+
+
+async def test_limited_to_a_tenant_it_leaves_out_what_concerns_all_and_says_so(
+    console: ConsoleRig,
+) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    person = await console.person("read", tenant=tenant)
+    shown = await person.get("/")
+    assert "Everything is delivering" in shown.text
+    assert f"Of {tenant} alone" in shown.text
+    for left_out in (
+        "RabbitMQ",
+        "Consumers",
+        "Dispatching",
+        "no scheduler",
+        'href="/console/channels"',
+    ):
+        assert left_out not in shown.html
+
+
+async def test_a_server_that_is_away_is_said_and_the_rest_is_shown(console: ConsoleRig) -> None:
+    person = await console.person()
+    shown = await person.get("/")
+    assert shown.status == 200
+    assert "need attention" in shown.text
+    assert "RabbitMQ is unavailable, so nobody knows what is in the queues" in shown.text
+    assert "no scheduler runs" in shown.text
+    assert "Open dead letters" in shown.text
+
+
+async def test_a_test_key_sees_the_numbers_of_tests_only(console: ConsoleRig) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    await recorded(console, SENT, SENT, tenant=tenant)
+    person = await console.person("read", tenant=tenant, test=True)
+    assert "Sent 0" in (await person.get("/")).text
+
+
+async def test_the_range_is_in_the_address_and_another_word_is_the_first_one(
+    console: ConsoleRig,
+) -> None:
+    person = await console.person("read")
+    for wanted, shown in (("30d", "30d"), ("7d", "7d"), ("", "1h"), ("<b>", "1h")):
+        html = (await person.get(f"/?range={wanted}")).html
+        assert re.findall(r'aria-current="true">(\w+)<', html) == [shown]
