@@ -32,7 +32,7 @@ from tidings.ledger.operators import audit
 from tidings.ledger.operators.audit import LedgerAudit, LedgerFindings
 from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.operators.reports import Reports
-from tidings.ledger.operators.statistics import STATISTICS
+from tidings.ledger.operators.statistics import DETAILED, STATISTICS
 from tidings.ledger.operators.test_data import OF_NOTIFICATION
 from tidings.ledger.positions import Position
 from tidings.ledger.steps import TimeLimit
@@ -429,10 +429,11 @@ async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
     assert (mended.cut_short, mended.left) == (True, 429 - FEW_DEAD_LETTERS)
 
 
-async def test_statistics_are_read_from_rollups_alone(large: str) -> None:
+@pytest.mark.parametrize("statement", [STATISTICS, DETAILED], ids=["sums", "details"])
+async def test_statistics_are_read_from_rollups_alone(large: str, statement: str) -> None:
     arguments = (NOW - timedelta(days=60), NOW, 14_400, None, None, None, None, "test", False)
     connection = await asyncpg.connect(large)
-    [explained] = await connection.fetchrow(f"EXPLAIN (FORMAT JSON) {STATISTICS}", *arguments)
+    [explained] = await connection.fetchrow(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
     await connection.close()
     [plan] = json.loads(explained)
     assert {table for table, _ in _indexes(plan["Plan"]) if table} == {

@@ -55,6 +55,30 @@ async def recorded(ledger: LedgerRig, *outcomes: Outcome, **fields: object) -> N
     assert all(await ledger.records.record(records))
 
 
+async def test_details_are_by_time_and_channel_and_by_category_and_add_up(
+    ledger_alone: LedgerRig, rollups: Rollups
+) -> None:
+    await recorded(ledger_alone, SENT, SENT, BOUNCE, category="otp")
+    await rollups.fold()
+    await recorded(ledger_alone, SENT, RETRY, category="news")
+    found = await Reports(ledger_alone.database).stats(last_hour(), details=True)
+    assert {
+        name: (it.succeeded, it.failed, it.retried) for name, it in found.categories.items()
+    } == {
+        "news": (1, 0, 1),
+        "otp": (2, 1, 0),
+    }
+    assert found.categories["otp"].p95 is not None
+    [series] = found.series.values()
+    assert len(series) == len(found.buckets)
+    assert [it.succeeded for it in series] == [it.succeeded for _, it in found.buckets]
+    assert sum(it.failed for it in series) == found.total.failed == 1
+    assert sum(it.retried for it in series) == found.total.retried == 1
+    plain = await stats(ledger_alone)
+    assert (plain.series, plain.categories) == ({}, {})
+    assert (plain.total, plain.errors) == (found.total, found.errors)
+
+
 async def test_a_batch_adds_a_row_for_each_combination_and_not_for_each_notification(
     ledger_alone: LedgerRig,
 ) -> None:
