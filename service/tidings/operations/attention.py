@@ -27,7 +27,7 @@ class AttentionLevel(StrEnum):
     """Somebody should look at it, or has ordered it."""
 
 
-class Subject(StrEnum):
+class Concern(StrEnum):
     """What it concerns, and so where to look."""
 
     SERVER = "server"
@@ -45,7 +45,7 @@ class Attention:
     """One thing that needs attention."""
 
     level: AttentionLevel
-    subject: Subject
+    subject: Concern
     name: str
     """Of the channel, queue, group or category; empty if there is one only."""
     text: str
@@ -81,22 +81,22 @@ def _own(
 ) -> Iterator[Attention]:
     """What concerns a tenant too."""
     for error in numbers.errors:
-        yield _fault(Subject.SERVER, "", error)
+        yield _fault(Concern.SERVER, "", error)
     if numbers.backlog is not None and numbers.backlog.overdue:
         text = f"{counted(numbers.backlog.overdue, 'scheduled notification')} overdue"
-        yield _fault(Subject.OVERDUE, "", text)
+        yield _fault(Concern.OVERDUE, "", text)
     for view in groups or ():
         group, new = view.group, sum(view.group.trend.counts[-LATELY:])
         if new:
             fault = " ".join(filter(None, (group.channel, group.reason.value, group.code)))
             text = f"{counted(new, 'new dead letter')}, {fault}: {group.message}"
-            yield _warning(Subject.DEAD_LETTER, group.fingerprint, text)
+            yield _warning(Concern.DEAD_LETTER, group.fingerprint, text)
     known = numbers.statistics.categories if numbers.statistics else {}
     for category, target in targets.items():
         p95 = known[category].p95 if category in known else None
         if p95 is not None and p95 > target:
             text = f"{category} takes {span(p95)} (p95); its target is {span(target)}"
-            yield _warning(Subject.TARGET, category, text)
+            yield _warning(Concern.TARGET, category, text)
 
 
 def _shared(numbers: StatisticsView, scheduling: DispatchingView | None) -> Iterator[Attention]:
@@ -106,19 +106,19 @@ def _shared(numbers: StatisticsView, scheduling: DispatchingView | None) -> Iter
             yield _of_channel(status)
         elif not status.provider:
             text = f"no worker serves {status.channel}: it waits in its lanes"
-            yield _fault(Subject.CHANNEL, status.channel, text)
+            yield _fault(Concern.CHANNEL, status.channel, text)
     yield from _queues(numbers.depths or (), numbers.oldest)
     if scheduling is None:
         return
     if scheduling.paused and scheduling.order is not None:
         note = f": {scheduling.order.note}" if scheduling.order.note else ""
         text = f"dispatching was paused by {scheduling.order.actor}{note}"
-        yield _warning(Subject.SCHEDULER, "", text)
+        yield _warning(Concern.SCHEDULER, "", text)
     if not scheduling.copies:
         text = "no scheduler runs: nothing scheduled is sent, and no lost message is found"
-        yield _fault(Subject.SCHEDULER, "", text)
+        yield _fault(Concern.SCHEDULER, "", text)
     if late := scheduling.backlog.schedules_overdue:
-        yield _fault(Subject.SCHEDULE, "", f"{counted(late, 'schedule')} overdue")
+        yield _fault(Concern.SCHEDULE, "", f"{counted(late, 'schedule')} overdue")
 
 
 def _of_channel(status: ChannelStatus) -> Attention:
@@ -126,27 +126,27 @@ def _of_channel(status: ChannelStatus) -> Attention:
     reason = f": {status.reason}" if status.reason else ""
     text = f"{name} is {status.state.replace('_', ' ')}{reason}"
     ordered = status.state in {PAUSED, DISABLED, RECOVERING}
-    return (_warning if ordered else _fault)(Subject.CHANNEL, status.channel, text)
+    return (_warning if ordered else _fault)(Concern.CHANNEL, status.channel, text)
 
 
 def _queues(depths: Iterable[Depth], oldest: Mapping[str, float]) -> Iterator[Attention]:
     for depth in depths:
         if depth.messages is None:
             text = f"the queue {depth.queue} is missing: `tidings topology apply` makes it"
-            yield _fault(Subject.QUEUE, depth.queue, text)
+            yield _fault(Concern.QUEUE, depth.queue, text)
         elif depth.messages and ".retry." not in depth.queue:
             waited = oldest.get(depth.queue, 0.0)
             if depth.queue == DEAD and not depth.consumers:
                 text = f"{counted(depth.messages, 'dead letter')} in the DLQ, and no archive runs"
-                yield _fault(Subject.QUEUE, depth.queue, text)
+                yield _fault(Concern.QUEUE, depth.queue, text)
             elif waited > LATE:
                 text = f"{counted(depth.messages, 'message')} in {depth.queue}, the oldest for up to {span(waited)}"
-                yield _fault(Subject.QUEUE, depth.queue, text)
+                yield _fault(Concern.QUEUE, depth.queue, text)
 
 
-def _fault(subject: Subject, name: str, text: str) -> Attention:
+def _fault(subject: Concern, name: str, text: str) -> Attention:
     return Attention(AttentionLevel.FAULT, subject, name, text)
 
 
-def _warning(subject: Subject, name: str, text: str) -> Attention:
+def _warning(subject: Concern, name: str, text: str) -> Attention:
     return Attention(AttentionLevel.WARNING, subject, name, text)

@@ -8,7 +8,7 @@ from tidings.ledger.operators.dispatching import DispatchingBacklog, Dispatching
 from tidings.ledger.operators.processes import KnownProcess
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import Rates, Statistics
-from tidings.operations.attention import AttentionLevel, Subject, found
+from tidings.operations.attention import AttentionLevel, Concern, found
 from tidings.operations.channels import DELIVERING, DOWN, PAUSED, UNSERVED, ChannelStatus
 from tidings.operations.dispatching import DispatchingView
 from tidings.operations.statistics import Depth, StatisticsView
@@ -98,5 +98,5 @@ def test_a_tenant_is_told_nothing_that_concerns_all() -> None:
     view = replace(QUIET, channels=channels, backlog=Backlog(3, 1, 90.0, {}))
     seen = found(view, (), None, {}, all_tenants=False)
     assert [(each.level, each.subject) for each in seen] == [
-        (AttentionLevel.FAULT, Subject.OVERDUE)
+        (AttentionLevel.FAULT, Concern.OVERDUE)
     ]

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tidings.console.charts import Plot, plot
 from tidings.console.page import ConsolePage, Html, Visit
 from tidings.operations import overview
-from tidings.operations.attention import Attention, AttentionLevel, Subject
+from tidings.operations.attention import Attention, AttentionLevel, Concern
 from tidings.operations.overview import OverviewView
 from tidings.operations.statistics import Choice, Rates, Statistics, StatisticsRequest
 
@@ -26,13 +26,13 @@ SENT: Final = ("sent", "delivered", "bounced")
 FAILED: Final = ("failed", "expired", "unknown")
 """States of notifications that were not sent."""
 LISTS: Final = {
-    Subject.SERVER: "/health",
-    Subject.CHANNEL: "/channels",
-    Subject.QUEUE: "/channels",
-    Subject.OVERDUE: "/notifications",
-    Subject.SCHEDULE: "/schedules",
-    Subject.SCHEDULER: "/schedules",
-    Subject.TARGET: "/notifications",
+    Concern.SERVER: "/health",
+    Concern.CHANNEL: "/channels",
+    Concern.QUEUE: "/channels",
+    Concern.OVERDUE: "/notifications",
+    Concern.SCHEDULE: "/schedules",
+    Concern.SCHEDULER: "/schedules",
+    Concern.TARGET: "/notifications",
 }
 """The page behind each subject."""
 COLOURS: Final = 6
@@ -92,11 +92,11 @@ def _plots(known: Statistics, names: Sequence[str]) -> Sequence[Plot]:
 
 def _place(item: Attention, period: str) -> tuple[str, Mapping[str, Any], *tuple[str, ...]]:
     """Where to look at what needs attention: a page, its query and parameters."""
-    if item.subject is Subject.DEAD_LETTER:
+    if item.subject is Concern.DEAD_LETTER:
         return "/failures/{fingerprint}", {}, item.name
-    queries: Mapping[Subject, Mapping[str, Any]] = {
-        Subject.OVERDUE: {"state": "scheduled"},
-        Subject.TARGET: {"category": item.name, "since": period},
+    queries: Mapping[Concern, Mapping[str, Any]] = {
+        Concern.OVERDUE: {"state": "scheduled"},
+        Concern.TARGET: {"category": item.name, "since": period},
     }
     return LISTS[item.subject], queries.get(item.subject, {})
 
