@@ -1,5 +1,6 @@
 """Notifications in a browser: readable at any width and in any light, and by keyboard alone."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -28,9 +29,11 @@ async def failed(desk: Desk) -> Attempt:
     """A mail that failed at the second attempt, among others."""
     rig = LedgerRig(desk.rig.api.backend.ledger.database)
     sent = Sent("smtp:mail.example.com", "4711", "250 2.0.0")
-    last = attempt_of(**MAIL)
+    last = attempt_of(first_seen=datetime.now(UTC), **MAIL)
     for outcome in (sent, RETRY, BOUNCE):
-        attempt = attempt_of(**MAIL) if outcome is not BOUNCE else last
+        attempt = (
+            attempt_of(first_seen=datetime.now(UTC), **MAIL) if outcome is not BOUNCE else last
+        )
         await rig.claim(request_of(attempt, "worker a"))
         await rig.records.record([record_of(attempt, "worker a", outcome)])
     for state in (State.QUEUED, State.SENDING, State.SCHEDULED):
@@ -48,6 +51,13 @@ async def test_the_pages_fit_any_width_and_have_no_violations(
         assert not await overflows(page)
         assert await violations(page) == []
         await picture(page, f"notifications-{scheme}-{width}")
+        await page.goto("/console/people")
+        await page.fill("#person", "ada@example.com")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector(".received")
+        assert not await overflows(page)
+        assert await violations(page) == []
+        await picture(page, f"person-{scheme}-{width}")
         await page.goto(f"/console/notifications/{attempt.id}")
         assert not await overflows(page)
         assert await violations(page) == []

@@ -15,6 +15,7 @@ from tidings.console.pages import (
     notification,
     notifications,
     overview,
+    people,
     schedules,
     settings,
 )
@@ -35,3 +36,4 @@ def pages() -> Iterator[ConsolePage]:
     yield from keys.PAGES
     yield from settings.PAGES
     yield from health.PAGES
+    yield from people.PAGES

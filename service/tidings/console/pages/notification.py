@@ -1,14 +1,17 @@
 """One notification: its story, why it stands as it does, its content for those who may see it; cancelled or rescheduled."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID
 
 from tidings.console.contents import ContentField, content_fields, fields_of
+from tidings.console.equivalents import Option, command, curl
+from tidings.console.naming import Named, id_in_path
 from tidings.console.narrating import coming, timeline
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.console.pages.people import page_of
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.states import State, sources
@@ -19,7 +22,6 @@ from tidings.operations.reveals import note_reveal
 from tidings.operations.scopes import Scope
 from tidings.operations.submissions import checking
 from tidings.operations.submissions.checking import RenderRequest
-from tidings.operations.test_mode import Named, check_test
 from tidings.operations.times import ahead
 
 PATH: Final = "/notifications/{id}"
@@ -39,23 +41,13 @@ class EntryProblem:
     status: int
 
 
-def _id(visit: Visit) -> UUID:
-    """The id in the address. Raises NotFound if it is none."""
-    try:
-        return UUID(visit.path["id"])
-    except ValueError:
-        raise NotFound(f"there is no notification {visit.path['id'][:60]}") from None
-
-
 async def _found(visit: Visit, *, reveal: bool = False) -> Any:
     """The notification, for those who may see it.
 
     Raises:
         NotFound: There is none for this person.
     """
-    id_ = str(_id(visit))
-    if visit.test:
-        await check_test(visit.backend, Named.NOTIFICATION, id_, visit.tenant)
+    id_ = str(await id_in_path(visit, Named.NOTIFICATION))
     if reveal:
         await note_reveal(visit.backend, visit.actor, {"id": id_})
     explain = visit.tenant is None and not visit.test
@@ -75,7 +67,7 @@ async def _page(visit: Visit, *, reveal: bool = False, problem: EntryProblem | N
     view = await _found(visit, reveal=reveal)
     status = problem.status if problem is not None else 200
     if not isinstance(view, NotificationView):
-        return Html("notifications/unclaimed.html", {"view": view, "id": _id(visit)}, status)
+        return Html("notifications/unclaimed.html", {"view": view, "id": visit.path["id"]}, status)
     now, story = datetime.now(UTC), view.story
     notification = story.notification
     rendered, why_not_rendered = await _rendered(visit, view) if reveal else ([], "")
@@ -96,10 +88,29 @@ async def _page(visit: Visit, *, reveal: bool = False, problem: EntryProblem | N
         if producer.startswith(SCHEDULED_BY)
         else "",
         "why_not_cancel": _why_not_cancel(notification.state),
+        "same": _equivalents(visit, str(notification.id)),
         "problem": problem,
         "typed": visit.form,
     }
     return Html("notifications/show.html", values, status)
+
+
+def _equivalents(visit: Visit, id_: str) -> Mapping[str, tuple[str, str]]:
+    """Command and request of each action."""
+    path, note = "/v1/notifications/{}", "REASON"
+    later = {"scheduled_at": "2026-12-24T18:00", "timezone": "Europe/Berlin", "note": note}
+    options: dict[str, Option] = {"at": "2026-12-24T18:00", "zone": "Europe/Berlin", "note": note}
+    return {
+        "show": (command("show", id_), curl(visit, "GET", path, id_)),
+        "cancel": (
+            command("cancel", id_, note=note),
+            curl(visit, "DELETE", path, id_, note=note),
+        ),
+        "reschedule": (
+            command("reschedule", id_, **options),
+            curl(visit, "PATCH", path, id_, body=later),
+        ),
+    }
 
 
 def _why_not_cancel(state: State) -> str:
@@ -130,8 +141,8 @@ async def _rendered(visit: Visit, view: NotificationView) -> tuple[list[ContentF
 
 async def _cancel(visit: Visit) -> SeeOther | Html:
     await _found(visit)
-    id_ = _id(visit)
-    request = CancelRequest(IdPrefix.parse(str(id_)), visit.form.text("note"))
+    id_ = visit.path["id"]
+    request = CancelRequest(IdPrefix.parse(id_), visit.form.text("note"))
     try:
         view = await notifications.cancel(visit.backend, visit.actor, request)
     except InvalidRequest as error:
@@ -146,12 +157,12 @@ async def _cancel(visit: Visit) -> SeeOther | Html:
 
 async def _reschedule(visit: Visit) -> SeeOther | Html:
     await _found(visit)
-    form, id_ = visit.form, _id(visit)
+    form, id_ = visit.form, visit.path["id"]
     when, zone = form.text("scheduled_at"), form.text("timezone") or None
     seen = form.text("updated_at")
     try:
         request = RescheduleRequest(
-            IdPrefix.parse(str(id_)),
+            IdPrefix.parse(id_),
             when if zone else ahead(when),
             zone,
             form.text("note"),
@@ -171,6 +182,16 @@ async def _reschedule(visit: Visit) -> SeeOther | Html:
     return SeeOther(f"/notifications/{id_}", f"Rescheduled: due {due:%Y-%m-%d %H:%M:%S} UTC.")
 
 
+async def _person(visit: Visit) -> SeeOther:
+    """To all that its recipient got; the address stays masked where it was."""
+    id_ = str(await id_in_path(visit, Named.NOTIFICATION))
+    request = ShowRequest(IdPrefix.parse(id_), reveal=True, tenant=visit.tenant, explain=False)
+    view = await notifications.show(visit.backend, request)
+    if not isinstance(view, NotificationView):
+        raise NotFound(f"there is no notification {id_}")
+    return page_of(visit, view.story.notification.recipient, typed=False)
+
+
 async def _again(visit: Visit, problem: EntryProblem) -> Html:
     """The page with what was typed, and why that was not done."""
     return await _page(visit, problem=problem)
@@ -179,6 +200,7 @@ async def _again(visit: Visit, problem: EntryProblem) -> Html:
 PAGES: Final = (
     ConsolePage("GET", PATH, _show),
     ConsolePage("POST", PATH, _reveal, scope=Scope.REVEAL),
+    ConsolePage("POST", f"{PATH}/person", _person),
     ConsolePage("POST", f"{PATH}/cancel", _cancel, scope=Scope.SEND),
     ConsolePage("POST", f"{PATH}/reschedule", _reschedule, scope=Scope.SEND),
 )

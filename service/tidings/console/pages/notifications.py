@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
+from tidings.console.equivalents import command, curl
 from tidings.console.filtering import ADD, FilterNames
 from tidings.console.limits import tenant_of, tests_of
 from tidings.console.narrating import result
@@ -129,6 +130,8 @@ async def _shown(visit: Visit, problem: str = "") -> Html:
         except InvalidRequest as error:
             problem = f"{error.field}: {error}" if error.field else str(error)
     pairs = names.pairs(visit)
+    given: dict[str, Any] = {name: list(names.values(visit, name)) for name in dict(pairs)}
+    options = {name: True if name == "test" else values for name, values in given.items()}
     values = {
         "view": view,
         "filters": _completed(names, view.data).bar(visit, problem),
@@ -137,6 +140,8 @@ async def _shown(visit: Visit, problem: str = "") -> Html:
         "paged": bool(visit.query("cursor")),
         "beginning": "",
         "result": result,
+        "cli": command("list", **options),
+        "curl": curl(visit, "GET", "/v1/notifications", **given),
     }
     return Html("notifications/list.html", values, 422 if problem else 200)
 
@@ -198,6 +203,8 @@ async def _beginning(visit: Visit) -> Html:
         "paged": False,
         "beginning": typed,
         "result": result,
+        "cli": command("show", typed),
+        "curl": "",
     }
     return Html("notifications/list.html", values)
 

@@ -1,0 +1,77 @@
+"""People: what one person got of late, in words that a support agent can read out."""
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from tidings.console.equivalents import command, curl
+from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.console.sealing import opened, sealed
+from tidings.delivery.errors import NotFound
+from tidings.operations import people
+from tidings.operations.finding import addresses
+from tidings.operations.people import PersonRequest
+
+PATH: Final = "/people"
+
+
+TYPED: Final = "typed:"
+"""Before what a person typed, which the page may show again."""
+HIDDEN: Final = "hidden:"
+"""Before what they came to from a notification, where it is masked."""
+
+
+def page_of(visit: Visit, text: str, *, typed: bool) -> SeeOther:
+    """The page of a person, whose address tells nobody else who it is.
+
+    Args:
+        visit: The request.
+        text: An address, a phone number or a user's id.
+        typed: Whether the visitor has typed it, and so may see it.
+    """
+    shut = sealed(visit.visitor, (TYPED if typed else HIDDEN) + text)
+    return SeeOther(f"{PATH}/{quote(shut)}")
+
+
+async def _ask(_: Visit) -> Html:
+    return Html("people/find.html", {"problem": ""})
+
+
+async def _find(visit: Visit) -> SeeOther | Html:
+    typed = visit.form.text("person")
+    if not typed:
+        problem = "Type an address, a phone number or a user's id."
+        return Html("people/find.html", {"problem": problem}, 422)
+    return page_of(visit, typed, typed=True)
+
+
+async def _show(visit: Visit) -> Html:
+    reference = opened(visit.visitor, visit.path["person"])
+    if reference is None:
+        raise NotFound("this person was looked up in another session: type the address again")
+    typed = reference.startswith(TYPED)
+    text = reference.removeprefix(TYPED if typed else HIDDEN)
+    request = PersonRequest(text, visit.tenant, visit.test)
+    view = await people.look_up(visit.backend, visit.actor, request)
+    cli, curl_ = _equivalents(visit, text) if typed else ("", "")
+    values = {
+        "view": view,
+        "text": text if typed else "",
+        "problem": "",
+        "days": people.DAYS,
+        "cli": cli,
+        "curl": curl_,
+    }
+    return Html("people/show.html", values)
+
+
+def _equivalents(visit: Visit, text: str) -> tuple[str, str]:
+    name, given = ("recipient", ways[-1]) if (ways := addresses(text)) else ("user_id", text)
+    filters: dict[str, Any] = {name: given, "since": f"{people.DAYS}d"}
+    return command("list", **filters), curl(visit, "GET", "/v1/notifications", **filters)
+
+
+PAGES: Final = (
+    ConsolePage("GET", PATH, _ask),
+    ConsolePage("POST", PATH, _find),
+    ConsolePage("GET", f"{PATH}/{{person}}", _show),
+)
