@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from starlette.requests import Request
 
 from tidings.console.forms import Form
+from tidings.console.recently_shown import RecentlyShown
 from tidings.console.visitors import Visitor
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
@@ -23,6 +24,8 @@ class ConsoleServices:
 
     backend: Backend
     keyring: Keyring
+    shown: RecentlyShown = field(default_factory=RecentlyShown)
+    """Content that people have open in a form."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,11 @@ def lines(text: str) -> Markup:
     return Markup("<br>").join(escape(line) for line in text.splitlines())
 
 
+def person(actor: str | None) -> str:
+    """An actor without the id of its request, for pages that have little room."""
+    return re.sub(r" \(request [^)]*\)$", "", actor) if actor else "Tidings"
+
+
 def mail_page(html: str) -> str:
     """A page for a frame that shows a mail, to be escaped as the frame's attribute: see `mail_preview`."""
     style = f'<link rel="stylesheet" href="{asset("console.css")}">'
@@ -135,6 +140,7 @@ def environment() -> Environment:
         share=times.share,
         counted=times.counted,
         lines=lines,
+        person=person,
     )
     made.globals.update(
         url=url, link=link, asset=asset, icon=icon, sparkline=sparkline, mail_page=mail_page

@@ -190,6 +190,41 @@ document.addEventListener('pointermove', ({ target, clientX }) => {
   plot.parentElement.querySelector('.readout').textContent = `${when} · ${numbers}`;
 });
 
+// Forms that are checked while one types: problems, what changes, and the other half of the form.
+let checking = 0;
+async function check(form, source) {
+  const turn = ++checking;
+  const body = new URLSearchParams(new FormData(form));
+  const reply = await fetch(form.dataset.check, { method: 'POST', body }).catch(() => null);
+  if (turn !== checking || !reply?.ok) return;
+  const { problems, changes, values } = await reply.json();
+  for (const [name, value] of Object.entries(values)) {
+    const it = form.elements.namedItem(name);
+    if (it && it !== source && it.value !== value) it.value = value;
+  }
+  for (const it of form.elements) {
+    const name = it.name.startsWith('field.') && it.name.slice(6);
+    if (name) it.setAttribute('aria-invalid', problems.some((text) => text.startsWith(name)));
+  }
+  const line = (tag, text, kind = '') => Object.assign(document.createElement(tag), { textContent: text, className: kind });
+  form.querySelector('[data-problems]').replaceChildren(...problems.map((text) => line('p', text, 'error')));
+  const shown = (changes ?? ['Nothing yet.']).filter((text) => !/^(---|\+\+\+|@@)/.test(text));
+  form.querySelector('[data-changes]').replaceChildren(...shown.map(
+    (text) => line(text[0] === '+' ? 'ins' : text[0] === '-' ? 'del' : 'span', text)));
+}
+let pause;
+document.addEventListener('input', ({ target }) => {
+  if (!target.form?.dataset.check || !/^(raw$|field\.)/.test(target.name)) return;
+  checking += 1; // an answer that is under way is old
+  clearTimeout(pause);
+  pause = setTimeout(check, 300, target.form, target);
+});
+setInterval(() => {
+  for (const it of document.querySelectorAll('[data-countdown]')) {
+    it.textContent = it.dataset.countdown = Math.max(0, it.dataset.countdown - 1);
+  }
+}, 1000);
+
 for (const it of document.querySelectorAll('[data-copy], [data-help]')) it.hidden = false;
 localTimes(document);
 document.querySelectorAll('[data-load]').forEach(load);

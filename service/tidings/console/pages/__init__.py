@@ -7,6 +7,7 @@ from tidings.console.pages import (
     audit,
     bulk,
     channels,
+    editing,
     failures,
     health,
     jobs,
@@ -27,6 +28,7 @@ def pages() -> Iterator[ConsolePage]:
     yield from failures.PAGES
     yield from bulk.PAGES
     yield from letters.PAGES
+    yield from editing.PAGES
     yield from jobs.PAGES
     yield from notifications.PAGES
     yield from notification.PAGES

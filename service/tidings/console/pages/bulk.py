@@ -15,6 +15,8 @@ from tidings.operations.notifications import Filters
 from tidings.operations.scopes import Scope
 
 ALL: Final = "all"
+PATIENCE: Final = 1.0
+"""Seconds after which the page is shown while its items are still being chosen."""
 
 
 async def _of_groups(visit: Visit) -> Answer:
@@ -42,7 +44,7 @@ async def _looked_at(visit: Visit, fingerprint: str | None) -> SeeOther:
         note=visit.form.text("note"),
         tenant=visit.tenant,
     )
-    made = await preview(visit.backend, visit.actor, request)
+    made = await preview(visit.backend, visit.actor, request, patience=PATIENCE)
     return SeeOther(f"/jobs/{made.job.id}")
 
 

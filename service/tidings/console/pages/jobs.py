@@ -1,6 +1,7 @@
 """Jobs: bulk actions that wait to be confirmed, run, or have ended; with their progress and results."""
 
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,15 +12,11 @@ from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
-from tidings.operations.dead_letters import lookup, plan
-from tidings.operations.dead_letters.lookup import DeadLetterListRequest
+from tidings.operations.dead_letters import plan
 from tidings.operations.dead_letters.plan import CAREFUL, Plan
-from tidings.operations.dead_letters.query import DeadLetterQuery
-from tidings.operations.dead_letters.views import DeadLetterView
-from tidings.operations.jobs import control
+from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
 from tidings.operations.jobs.views import JobView
-from tidings.operations.pages import PageView
 from tidings.operations.scopes import Scope
 
 SAMPLE: Final = 10
@@ -30,10 +27,13 @@ VERBS: Final = {
     JobKind.DISCARD: "Discard",
     JobKind.CANCEL: "Cancel",
 }
+UNDO: Final = 10.0
+"""Seconds after the start in which nothing is done yet."""
 THINGS: Final = {JobKind.CANCEL: "notification"}
 """What a job's items are, if not dead letters."""
+NEVER_LISTED: Final = {JobState.CHOOSING, JobState.PREVIEW}
 DONE: Final = {
-    "start": "The job was started.",
+    "start": "The job was started; nothing is done in the first seconds.",
     "pause": "The job is paused: what is in progress is finished.",
     "resume": "The job goes on.",
     "cancel": "The job was cancelled: what it has not reached stays as it is.",
@@ -41,7 +41,7 @@ DONE: Final = {
 
 
 async def _list(visit: Visit) -> Html | SeeOther:
-    known = {"state": tuple(state.value for state in JobState if state is not JobState.PREVIEW)}
+    known = {"state": tuple(state.value for state in JobState if state not in NEVER_LISTED)}
     if not visit.test:
         known["test"] = ("true",)
     names = FilterNames("/jobs", known, "state:running", frozenset({"test"}))
@@ -88,57 +88,57 @@ async def job_page(visit: Visit, id_: IdPrefix, *, problem: str = "", status: in
     Raises:
         NotFound: There is no such job, or it is another tenant's.
     """
-    job = await control.show(visit.backend, id_, tenant=visit.tenant)
+    found = await previews.show(visit.backend, id_, tenant=visit.tenant)
+    job, waits = found.job, found.job.state in {JobState.CHOOSING, JobState.PREVIEW}
     results, cursor = tuple(visit.queries("result")), visit.query("cursor") or None
-    preview = job.state is JobState.PREVIEW
     request = JobItemsRequest(
-        id_, SAMPLE if preview else ITEMS, results, tenant=visit.tenant, cursor=cursor
+        id_, SAMPLE if waits else ITEMS, results, tenant=visit.tenant, cursor=cursor
     )
-    items = await control.items(visit.backend, request)
     values = {
         "job": job,
         "verb": VERBS[job.kind],
         "thing": THINGS.get(job.kind, "dead letter"),
-        "items": items,
-        "sample": await _sample(visit, job, items) if preview else (),
+        "items": await control.items(visit.backend, request),
+        "sample": found.sample,
         "results": results,
         "speed": _speed(job),
+        "undo": _undo(job),
         "careful": CAREFUL,
         "problem": problem,
         "typed": visit.form,
         **_equivalents(visit, job),
     }
-    return Html("jobs/preview.html" if preview else "jobs/job.html", values, status)
-
-
-async def _sample(visit: Visit, job: JobView, items: PageView[Any]) -> tuple[DeadLetterView, ...]:
-    """A few of a job's dead letters."""
-    if job.kind is JobKind.CANCEL or not items.data:
-        return ()
-    query = DeadLetterQuery.of(item.item_id for item in items.data)
-    page = await lookup.list_(visit.backend, DeadLetterListRequest(query, SAMPLE))
-    return page.data
+    return Html("jobs/preview.html" if waits else "jobs/job.html", values, status)
 
 
 def _speed(job: JobView) -> float | None:
     """Items a second since it was started; None before there is something to tell."""
-    if job.started_at is None or not job.done:
+    if job.starts_at is None or not job.done:
         return None
     until = job.ended_at or (datetime.now(UTC) if job.state is JobState.RUNNING else job.changed_at)
-    seconds = (until - job.started_at).total_seconds()
+    seconds = (until - job.starts_at).total_seconds()
     return job.done / seconds if seconds > 0 else None
+
+
+def _undo(job: JobView) -> int:
+    """Seconds left in which it can be undone; 0: it has begun, or ended."""
+    if job.state is not JobState.RUNNING or job.starts_at is None:
+        return 0
+    return max(0, ceil((job.starts_at - datetime.now(UTC)).total_seconds()))
 
 
 def _equivalents(visit: Visit, job: JobView) -> dict[str, str]:
     id_ = str(job.id)
     commands = {verb: command("jobs", verb, id_) for verb in ("pause", "resume", "cancel")}
-    requests = {verb: curl(visit, "POST", f"/v1/jobs/{{}}/{verb}", id_) for verb in DONE}
+    requests = {verb: curl(visit, "POST", f"/v1/jobs/{{}}/{verb}", id_) for verb in commands}
+    delay = {"starts_in_seconds": UNDO}
     return {
         "show_cli": command("jobs", "show", id_),
         "show_curl": curl(visit, "GET", "/v1/jobs/{}", id_),
-        "start_curl": requests["start"],
+        "start_cli": command("jobs", "start", id_, starts_in=f"{UNDO:g}s"),
+        "start_curl": curl(visit, "POST", "/v1/jobs/{}/start", id_, body=delay),
         "change_cli": "\n".join(commands.values()),
-        "change_curl": "\n".join(requests[verb] for verb in commands),
+        "change_curl": "\n".join(requests.values()),
     }
 
 
@@ -148,7 +148,12 @@ async def _start(visit: Visit) -> Html | SeeOther:
     try:
         chosen = _plan(visit) if job.kind is JobKind.REPLAY else None
         await control.start(
-            visit.backend, visit.actor, UUID(id_.text), plan=chosen, tenant=visit.tenant
+            visit.backend,
+            visit.actor,
+            UUID(id_.text),
+            plan=chosen,
+            tenant=visit.tenant,
+            starts_in=UNDO,
         )
     except InvalidRequest as invalid:
         return await job_page(visit, id_, problem=f"{invalid.field}: {invalid}", status=422)
