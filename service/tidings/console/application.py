@@ -27,9 +27,19 @@ from tidings.console.page import (
 )
 from tidings.console.pages import pages
 from tidings.console.problems import Forbidden, described
+from tidings.console.recollection import Recollection
 from tidings.console.rendering import MEDIA_TYPES, assets, environment
-from tidings.console.sessions import NOTICE, check_form, check_origin, drop, keep, visitor_of
+from tidings.console.sessions import (
+    NOTICE,
+    SESSION,
+    check_form,
+    check_origin,
+    drop,
+    keep,
+    visitor_of,
+)
 from tidings.console.visitors import Visitor
+from tidings.delivery.errors import LedgerUnavailable
 from tidings.operations.backend import Backend
 from tidings.operations.keyring import Keyring
 from tidings.operations.scopes import Scope as Permission
@@ -68,6 +78,7 @@ class Console:
         self, backend: Backend, keyring: Keyring, served: Iterable[ConsolePage] | None = None
     ) -> None:
         self._services = ConsoleServices(backend, keyring)
+        self._recollection = Recollection()
         self._templates = environment()
         self._secure = backend.settings.console.url.startswith("https:")
         listed = tuple(pages()) if served is None else tuple(served)
@@ -103,7 +114,7 @@ class Console:
 
         async def endpoint(request: Request) -> Response:
             request.scope["route"] = measured
-            visitor = await visitor_of(self._services.backend, request)
+            visitor = await self._visitor(page, request)
             if visitor is None:
                 return self._to_sign_in(request)
             request.scope["tidings.visitor"] = visitor
@@ -118,6 +129,19 @@ class Console:
             return self._response(request, visitor, await page.handler(visit))
 
         return endpoint
+
+    async def _visitor(self, page: ConsolePage, request: Request) -> Visitor | None:
+        """Who is signed in, or was a moment ago where the page has something to say without PostgreSQL."""
+        token = request.cookies.get(SESSION, "")
+        try:
+            visitor = await visitor_of(self._services.backend, request)
+        except LedgerUnavailable:
+            remembered = self._recollection.of(token) if page.in_outages else None
+            if remembered is None:
+                raise
+            return remembered
+        self._recollection.note(token, visitor)
+        return visitor
 
     async def _form(self, request: Request, visitor: Visitor) -> Form:
         check_origin(request, self._services.backend.settings.console.url)

@@ -122,6 +122,17 @@ def mail_page(html: str) -> str:
     return f'<!doctype html>{style}<div class="mail-words">{reduced(html)}</div>'
 
 
+def coded(text: str) -> Markup:
+    """Text in which `a command` is shown as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
+
+
 def environment() -> Environment:
     """The templates; everything is escaped, and what is missing is an error."""
     made = Environment(
@@ -141,6 +152,7 @@ def environment() -> Environment:
         counted=times.counted,
         lines=lines,
         person=person,
+        coded=coded,
     )
     made.globals.update(
         url=url, link=link, asset=asset, icon=icon, sparkline=sparkline, mail_page=mail_page

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tidings.console import equivalents
 from tidings.console.page import ConsolePage, Html, Visit
+from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.ports import Verdict
 from tidings.operations import health, processes
 from tidings.operations.scopes import Scope
@@ -25,8 +26,12 @@ async def _check(visit: Visit) -> Html:
 
 
 async def _values(visit: Visit) -> dict[str, Any]:
+    try:
+        known = await processes.list_(visit.backend)
+    except LedgerUnavailable:
+        known = None
     return {
-        "processes": await processes.list_(visit.backend),
+        "processes": known,
         "found": None,
         "cli": f"{equivalents.command('doctor')}\n{equivalents.command('ps')}",
         "curl": equivalents.curl(visit, "GET", "/v1/health"),
@@ -34,6 +39,6 @@ async def _values(visit: Visit) -> dict[str, Any]:
 
 
 PAGES: Final = (
-    ConsolePage("GET", "/health", _show, all_tenants=True),
-    ConsolePage("GET", "/health/checks", _check, Scope.OPERATE, all_tenants=True),
+    ConsolePage("GET", "/health", _show, all_tenants=True, in_outages=True),
+    ConsolePage("GET", "/health/checks", _check, Scope.OPERATE, all_tenants=True, in_outages=True),
 )

@@ -108,4 +108,4 @@ def _queues(view: OverviewView) -> Mapping[str, Sequence[Any]]:
     return {"shown": shown, "empty": [depth for depth in depths if depth.messages == 0]}
 
 
-PAGES: Final = (ConsolePage("GET", "/", _show),)
+PAGES: Final = (ConsolePage("GET", "/", _show, in_outages=True),)

@@ -1,0 +1,42 @@
+"""What the console says while PostgreSQL is away: to those who were signed in a moment ago, and nothing to others."""
+
+import pytest
+from tests.support.console_rig import console_serving
+from tests.support.relay import Relay
+
+from tidings.console.pages import pages
+from tidings.settings import Settings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_the_overview_and_the_checks_say_that_postgresql_is_away_and_the_rest_does_too(
+    console_database_url: str, console_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Relay(console_database_url) as relay:
+        monkeypatch.setenv("TIDINGS_DATABASE_URL", relay.url)
+        async with console_serving(Settings().check()) as console:
+            person = await console.person()
+            assert (await person.get("/")).status == 200
+            assert relay._server is not None
+            relay._server.close()
+            relay.cut()
+            shown = await person.get("/")
+            assert shown.status == 200
+            assert "PostgreSQL" in shown.text
+            assert "need attention" in shown.text
+            assert "Everything is delivering" not in shown.text
+            assert "The statistics are in PostgreSQL, which is unavailable" in shown.text
+            shown = await person.get("/health/checks")
+            assert shown.status == 200
+            assert "Their heartbeats are in PostgreSQL" in shown.text
+            shown = await person.get("/channels")
+            assert (shown.status, "PostgreSQL is unavailable" in shown.text) == (503, True)
+            stranger = console.stranger()
+            stranger.session.cookie_jar.update_cookies({"tidings_session": "guessed"})
+            assert (await stranger.get("/")).status == 503
+
+
+async def test_only_pages_that_change_nothing_are_shown_without_postgresql() -> None:
+    assert {page.path for page in pages() if page.in_outages} == {"/", "/health", "/health/checks"}
+    assert all(page.method == "GET" for page in pages() if page.in_outages)
