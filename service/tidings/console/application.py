@@ -13,7 +13,9 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from tidings.console import signing_in
+from tidings.console.entrance import Entrance
 from tidings.console.forms import Form, read_form
+from tidings.console.guards import GUARDS
 from tidings.console.page import (
     ROOT,
     Answer,
@@ -44,15 +46,6 @@ from tidings.operations.backend import Backend
 from tidings.operations.keyring import Keyring
 from tidings.operations.scopes import Scope as Permission
 
-SECURITY: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 THEME: Final = "tidings_theme"
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 WORTH_COMPRESSING: Final = 1_000
@@ -88,9 +81,7 @@ class Console:
         self._router = Router(
             [
                 Route(f"{ROOT}/assets/{{name}}", _asset),
-                Route(f"{ROOT}/sign-in", self._sign_in_page, methods=["GET"]),
-                Route(f"{ROOT}/sign-in", self._sign_in, methods=["POST"]),
-                Route(f"{ROOT}/sign-out", self._sign_out, methods=["POST"]),
+                *Entrance(self._services, self._html, self._form).routes(),
                 Route(f"{ROOT}/theme", self._theme, methods=["POST"]),
                 *(
                     Route(ROOT + page.path, self._endpoint(page), methods=[page.method])
@@ -154,16 +145,16 @@ class Console:
             case Html(template, values, status):
                 return self._html(request, template, values, status, visitor)
             case SeeOther(to, notice):
-                response: Response = RedirectResponse(ROOT + to, 303, SECURITY)
+                response: Response = RedirectResponse(ROOT + to, 303, GUARDS)
                 if notice:
                     keep(response, NOTICE, quote(notice), secure=self._secure)
                 return response
             case Download(name, parts, media_type):
                 named = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-                headers = {**SECURITY, "Content-Disposition": named}
+                headers = {**GUARDS, "Content-Disposition": named}
                 return StreamingResponse(parts, headers=headers, media_type=media_type)
             case JsonAnswer(data):
-                return Response(json.dumps(data), headers=SECURITY, media_type="application/json")
+                return Response(json.dumps(data), headers=GUARDS, media_type="application/json")
 
     def _html(
         self,
@@ -187,7 +178,7 @@ class Console:
             }
         )
         html = body.encode(errors="replace")  # JSON may have half a character, UTF-8 may not
-        response = _compressed(request, html, "text/html; charset=utf-8", status, SECURITY)
+        response = _compressed(request, html, "text/html; charset=utf-8", status, GUARDS)
         if notice:
             drop(response, NOTICE)
         return response
@@ -205,23 +196,7 @@ class Console:
         after = (
             f"?next={quote(wanted)}" if request.method == "GET" and wanted not in {"", "/"} else ""
         )
-        return RedirectResponse(f"{ROOT}/sign-in{after}", 303, SECURITY)
-
-    async def _sign_in_page(self, request: Request) -> Response:
-        values = {"next": request.query_params.get("next", ""), "problem": ""}
-        return self._html(request, "sign_in.html", values, 200, None)
-
-    async def _sign_in(self, request: Request) -> Response:
-        check_origin(request, self._services.backend.settings.console.url)
-        form = await read_form(request)
-        token = await signing_in.with_key(self._services, form.text("key"))
-        if token is None:
-            problem = "This key is unknown, revoked or expired, or has not the scope `read`."
-            values = {"next": form.text("next"), "problem": problem}
-            return self._html(request, "sign_in.html", values, 403, None)
-        response = RedirectResponse(ROOT + signing_in.safe_next(form.text("next")), 303, SECURITY)
-        signing_in.remember(response, token, secure=self._secure)
-        return response
+        return RedirectResponse(f"{ROOT}/sign-in{after}", 303, GUARDS)
 
     async def _theme(self, request: Request) -> Response:
         """Light or dark, whatever the system has; kept in a cookie."""
@@ -229,17 +204,8 @@ class Console:
         if visitor is None:
             return self._to_sign_in(request)
         form = await self._form(request, visitor)
-        response = RedirectResponse(ROOT + signing_in.safe_next(form.text("back")), 303, SECURITY)
+        response = RedirectResponse(ROOT + signing_in.safe_next(form.text("back")), 303, GUARDS)
         keep(response, THEME, form.text("theme"), secure=self._secure)
-        return response
-
-    async def _sign_out(self, request: Request) -> Response:
-        visitor = await visitor_of(self._services.backend, request)
-        if visitor is not None:
-            await self._form(request, visitor)
-            await signing_in.end(self._services.backend, request)
-        response = RedirectResponse(f"{ROOT}/sign-in", 303, SECURITY)
-        signing_in.forget(response)
         return response
 
 

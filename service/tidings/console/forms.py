@@ -44,8 +44,11 @@ class Form(Mapping[str, str]):
         return name in self._last
 
 
-async def read_form(request: Request) -> Form:
+async def read_form(request: Request, longest: int = LONGEST) -> Form:
     """The form of a request.
+
+    Args:
+        longest: Bytes of it, at most.
 
     Raises:
         InvalidRequest: It is none, or too long.
@@ -55,8 +58,8 @@ async def read_form(request: Request) -> Form:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > LONGEST:
-            raise InvalidRequest(f"it is longer than {LONGEST >> 20} MiB", field="form")
+        if len(body) > longest:
+            raise InvalidRequest(f"it is longer than {longest >> 10:,} KiB", field="form")
     try:
         # Browsers send line breaks as CRLF (HTML, 4.10.21.8).
         pairs = parse_qsl(

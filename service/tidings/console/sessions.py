@@ -65,14 +65,26 @@ def check_form(visitor: Visitor, form: Form) -> None:
         raise ForeignForm("this form is of another session: reload the page and try again")
 
 
-def keep(response: Response, name: str, value: str, *, secure: bool) -> None:
-    """Give the browser a cookie that no script sees and no other site's form sends."""
+def keep(
+    response: Response, name: str, value: str, *, secure: bool, lasts: int | None = None
+) -> None:
+    """Give the browser a cookie that no script sees and no other site's form sends.
+
+    Args:
+        response: That gives it.
+        name: The cookie's.
+        value: The cookie's.
+        secure: Whether it is sent over TLS only.
+        lasts: Seconds for which the browser keeps it; None: until it is closed.
+    """
     cookie: SimpleCookie = SimpleCookie()
     cookie[name] = value
     cookie[name]["path"] = ROOT
     cookie[name]["samesite"] = "Lax"
     cookie[name]["httponly"] = True
     cookie[name]["secure"] = secure
+    if lasts is not None:
+        cookie[name]["max-age"] = lasts
     response.headers.append("Set-Cookie", cookie[name].OutputString())
 
 

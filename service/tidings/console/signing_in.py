@@ -1,17 +1,20 @@
-"""How people prove who they are: with an API key."""
+"""Opens and ends sessions for people who have proved who they are, with an API key or at an OpenID provider."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tidings.console.openid.identity import Identity
 from tidings.console.page import ConsoleServices
 from tidings.console.sessions import SESSION, drop, keep
 from tidings.operations import sessions
+from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.roles import SCOPES
 from tidings.operations.scopes import Scope
 from tidings.operations.sessions import OpenSessionRequest
 
 
-async def with_key(services: ConsoleServices, secret: str) -> str | None:
+async def with_key(services: ConsoleServices, secret: str, request_id: str) -> str | None:
     """Open a session with an API key's rights; None if the key is not valid or can't read.
 
     Raises:
@@ -22,7 +25,22 @@ async def with_key(services: ConsoleServices, secret: str) -> str | None:
         return None
     name = f"{key.name} {key.prefix}".strip()
     request = OpenSessionRequest(name, key.tenant, key.scopes, key.test, key.prefix)
-    return await sessions.open_(services.backend, request)
+    return await sessions.open_(services.backend, _actor(name, request_id), request)
+
+
+async def with_identity(services: ConsoleServices, identity: Identity, request_id: str) -> str:
+    """Open a session with the rights of a role.
+
+    Raises:
+        LedgerUnavailable: The session can't be stored.
+    """
+    scopes = SCOPES[identity.role]
+    request = OpenSessionRequest(identity.name, identity.tenant, scopes, subject=identity.subject)
+    return await sessions.open_(services.backend, _actor(identity.name, request_id), request)
+
+
+def _actor(name: str, request_id: str) -> Actor:
+    return Actor("console", name, request_id)
 
 
 def safe_next(wanted: str) -> str:
@@ -40,7 +58,7 @@ def forget(response: Response) -> None:
     drop(response, SESSION)
 
 
-async def end(backend: Backend, request: Request) -> None:
-    """End the session of a request, if it has one."""
+async def end(backend: Backend, request: Request, actor: Actor | None = None) -> None:
+    """End the session of a request, if it has one; with an entry in the audit trail if somebody signed out."""
     if token := request.cookies.get(SESSION):
-        await sessions.end(backend, token)
+        await sessions.end(backend, token, actor)

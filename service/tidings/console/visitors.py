@@ -1,6 +1,7 @@
 """Who is signed in, and what they may do."""
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from tidings.operations.actor import Actor
 from tidings.operations.roles import lowest_role, role_of
@@ -20,13 +21,15 @@ class Visitor:
     """Whether everything is limited to tests."""
     csrf: str = field(repr=False)
     """What each form must send."""
+    session: UUID | None = None
+    """Id of the session, in lists of them."""
 
     @classmethod
     def of(cls, session: ConsoleSession, csrf: str) -> "Visitor":
         """The person of a session."""
         tenant = None if session.tenant == EVERY_TENANT else session.tenant
         known = frozenset(Scope(scope) for scope in session.scopes if scope in set(Scope))
-        return cls(session.name, tenant, known, session.test, csrf)
+        return cls(session.name, tenant, known, session.test, csrf, session.id)
 
     @property
     def role(self) -> str:

@@ -1,17 +1,32 @@
-"""Sessions of the console: opened, found by their token, ended."""
+"""Sessions of the console: opened, found by their token, listed, ended."""
 
 import hmac
 import secrets
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
+from tidings.delivery.errors import InvalidRequest, NotFound
 from tidings.ledger.operators.console_sessions import ConsoleSession
+from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings_events.notifications.base import new_id
 
-__all__ = ["ConsoleSession", "OpenSessionRequest", "csrf_token", "end", "find", "open_"]
+__all__ = [
+    "ConsoleSession",
+    "EndSessionRequest",
+    "ListSessionsRequest",
+    "OpenSessionRequest",
+    "SessionView",
+    "csrf_token",
+    "end",
+    "end_other",
+    "find",
+    "list_",
+    "open_",
+]
 
 TOKEN_BYTES: Final = 32
 
@@ -27,9 +42,49 @@ class OpenSessionRequest:
     test: bool = False
     api_key: str | None = None
     """Prefix of the key that proved it."""
+    subject: str = ""
+    """Id of the person at the OpenID provider that proved it."""
 
 
-async def open_(backend: Backend, request: OpenSessionRequest) -> str:
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A session, without its token."""
+
+    session: ConsoleSession
+
+    @property
+    def by(self) -> str:
+        """How the person signed in."""
+        key = self.session.api_key
+        return "OpenID Connect" if key is None else f"API key {key}"
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        return asdict(self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class ListSessionsRequest:
+    """Sessions to be listed."""
+
+    tenant: str | None = None
+    """Only those of people who see this tenant and no other."""
+    test: bool = False
+    """Only those that see tests only."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndSessionRequest:
+    """A session to be ended, of those that a `ListSessionsRequest` shows."""
+
+    id: str
+    tenant: str | None = None
+    test: bool = False
+    note: str = ""
+    """Kept in the audit trail."""
+
+
+async def open_(backend: Backend, actor: Actor, request: OpenSessionRequest) -> str:
     """Open a session; returns its token, which is stored nowhere.
 
     Raises:
@@ -46,6 +101,8 @@ async def open_(backend: Backend, request: OpenSessionRequest) -> str:
         api_key=request.api_key,
         lasts=settings.session,
         idle=settings.idle,
+        actor=str(actor),
+        subject=request.subject,
     )
     return token
 
@@ -57,9 +114,38 @@ async def find(backend: Backend, token: str) -> ConsoleSession | None:
     )
 
 
-async def end(backend: Backend, token: str) -> None:
-    """End a session. Raises like `open_`."""
-    await backend.ledger.console_sessions.end(_digest(token))
+async def end(backend: Backend, token: str, actor: Actor | None = None) -> None:
+    """End the session of a token; in the audit trail if an actor signs out. Raises like `open_`."""
+    signed_out = None if actor is None else str(actor)
+    await backend.ledger.console_sessions.end(_digest(token), actor=signed_out)
+
+
+async def list_(backend: Backend, request: ListSessionsRequest) -> Sequence[SessionView]:
+    """Who is signed in, the newest first. Raises like `open_`."""
+    found = await backend.ledger.console_sessions.list(
+        request.tenant, only_tests=request.test, idle=backend.settings.console.idle
+    )
+    return [SessionView(session) for session in found]
+
+
+async def end_other(backend: Backend, actor: Actor, request: EndSessionRequest) -> SessionView:
+    """End somebody's session at once, in every process.
+
+    Raises:
+        InvalidRequest: The id is none.
+        NotFound: There is no such session, or it is over.
+        LedgerUnavailable: PostgreSQL is unavailable.
+    """
+    try:
+        id_ = UUID(request.id)
+    except ValueError:
+        raise InvalidRequest(f"{request.id!r} is no id of a session", field="id") from None
+    ended = await backend.ledger.console_sessions.end_other(
+        id_, request.tenant, only_tests=request.test, actor=str(actor), note=request.note
+    )
+    if ended is None:
+        raise NotFound("there is no such session: it is over")
+    return SessionView(ended)
 
 
 def csrf_token(token: str) -> str:

@@ -168,6 +168,7 @@ class Settings:
             self.api,
             self.mcp,
         )
+        self.console.check()
         for channel in self.channels:
             for name in self.providers(channel):
                 _ = self.provider(channel, name), self.account(channel, name)

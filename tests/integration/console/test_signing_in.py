@@ -1,9 +1,10 @@
 """Who may look at the console, and how long."""
 
 import pytest
-from tests.support.console_rig import ConsoleRig, query_of
+from tests.support.console_rig import ConsoleRig, console_serving, query_of
 
 from tidings.console.sessions import SESSION
+from tidings.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,3 +68,99 @@ async def test_a_form_of_another_site_or_session_changes_nothing(console: Consol
         shown = await person.send("/sign-out", fields, headers=headers)
         assert shown.status == 409, (fields, headers)
     assert "Overview" in (await person.get("/")).text
+
+
+async def test_many_wrong_keys_are_slowed_down_and_keep_nobody_out(console: ConsoleRig) -> None:
+    stranger, key = console.stranger(), await console.api.key("read")
+    statuses = [(await stranger.sign_in(f"tk_live_{number}")).status for number in range(30)]
+    assert statuses[-1] == 429
+    assert "a right key still works" in (await stranger.sign_in("tk_live_nothing")).text
+    assert "Overview" in (await stranger.sign_in(key)).text
+
+
+async def test_a_sign_in_form_is_short(console: ConsoleRig) -> None:
+    shown = await console.stranger().sign_in("x" * 100_000)
+    assert (shown.status, "longer than 8 KiB" in shown.text) == (422, True)
+
+
+@pytest.mark.parametrize("made_up", [True, False])
+async def test_a_session_that_somebody_planted_becomes_nobodys(
+    console: ConsoleRig, made_up: bool
+) -> None:
+    attacker, victim = await console.person("read"), console.stranger()
+    [planted] = [it.value for it in attacker.session.cookie_jar if it.key == SESSION]
+    victim.session.cookie_jar.update_cookies({SESSION: "made-up" if made_up else planted})
+    key = await console.api.key("read")
+    shown = await victim.send("/sign-in", key=key, follow=False)
+    given = shown.headers["Set-Cookie"].partition(";")[0]
+    assert given not in {f"{SESSION}=made-up", f"{SESSION}={planted}"}
+    assert ("Sign in" in (await attacker.get("/")).text) is not made_up
+
+
+async def test_the_cookies_are_out_of_reach_of_scripts_and_other_sites(
+    console: ConsoleRig,
+) -> None:
+    shown = await console.stranger().send(
+        "/sign-in", key=await console.api.key("read"), follow=False
+    )
+    [cookie] = shown.headers.getall("Set-Cookie")
+    name, *attributes = cookie.split("; ")
+    assert name.startswith(f"{SESSION}=")
+    assert {it.lower() for it in attributes} == {"httponly", "path=/console", "samesite=lax"}
+
+
+async def test_over_tls_the_cookies_are_sent_over_tls_only(
+    console_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDINGS_CONSOLE_URL", "https://tidings.example.com")
+    async with console_serving(Settings().check()) as rig:
+        key = await rig.api.key("read")
+        headers = {"X-Forwarded-Proto": "http", "Origin": "https://tidings.example.com"}
+        shown = await rig.stranger().send("/sign-in", key=key, headers=headers, follow=False)
+        assert shown.headers["Set-Cookie"].endswith("; Secure")
+
+
+async def test_no_header_of_a_proxy_says_where_the_console_is(console: ConsoleRig) -> None:
+    forged = {
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+        "Forwarded": "host=evil.example",
+    }
+    shown = await console.stranger().send(
+        "/sign-in", key=await console.api.key("read"), headers=forged, follow=False
+    )
+    assert shown.headers["Location"] == "/console/"
+    assert "Secure" not in shown.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE console_sessions SET expires_at = now()",
+        "UPDATE console_sessions SET last_used_at = now() - interval '61 minutes'",
+        "UPDATE api_keys SET expires_at = now()",
+        "DELETE FROM console_sessions",
+    ],
+)
+async def test_a_session_ends_by_itself(console: ConsoleRig, change: str) -> None:
+    person = await console.person("read")
+    assert "Overview" in (await person.get("/")).text
+    await console.api.execute(change)
+    shown = await person.get("/")
+    assert "Sign in" in shown.text
+    assert (
+        (await person.send("/theme", theme="dark", follow=False))
+        .headers["Location"]
+        .startswith("/console/sign-in")
+    )
+
+
+async def test_signing_in_and_out_is_in_the_audit_trail(console: ConsoleRig) -> None:
+    person = await console.person("read", name="trailed")
+    await person.get("/")
+    await person.send("/sign-out")
+    entries = await console.api.fetch(
+        "SELECT action, details FROM operator_actions WHERE actor LIKE 'console trailed tk_%' ORDER BY id"
+    )
+    assert [entry["action"] for entry in entries] == ["sign in", "sign out"]
+    assert '"scopes": ["read"]' in entries[0]["details"]

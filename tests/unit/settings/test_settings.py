@@ -161,6 +161,16 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "url": ("https://t.example.com/", "https://t.example.com"),
         "session": ("8h", 28_800.0),
         "idle": ("30m", 1_800.0),
+        "api_keys": ("false", False),
+        "oidc_issuer": ("https://login.example.com/x", "https://login.example.com/x"),
+        "oidc_client_id": ("tidings", "tidings"),
+        "oidc_client_secret": ("hunter2", SECRET),
+        "oidc_scopes": ("openid, groups", ("openid", "groups")),
+        "oidc_name": ("Example Login", "Example Login"),
+        "oidc_name_claim": ("email", "email"),
+        "oidc_roles_claim": ("realm_access.roles", "realm_access.roles"),
+        "oidc_roles": ('{"sre": "admin"}', {"sre": "admin"}),
+        "oidc_tenant_claim": ("org", "org"),
     },
     "McpSettings": {"api_key": ("hunter2", SECRET)},
     "ApiSettings": {
@@ -608,3 +618,25 @@ def test_no_notification_is_deleted_before_its_idempotency_key(
         monkeypatch.setenv(f"TIDINGS_{name}", value)
     with pytest.raises(ConfigurationError, match=r"TIDINGS_RETENTION.*TIDINGS_IDEMPOTENCY_WINDOW"):
         _ = Settings().ledger
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"ISSUER": "http://login.example.com"}, "OIDC_ISSUER: write the issuer's https:// URL"),
+        ({"ISSUER": "https://login.example.com?x=1"}, "OIDC_ISSUER: write the issuer's https"),
+        ({"ISSUER": "https://login.example.com"}, "set TIDINGS_CONSOLE_URL too"),
+        ({"ROLES": '{"x": "king"}'}, "OIDC_ROLES: x must be 'viewer', 'support', 'operator' or"),
+    ],
+)
+def test_a_provider_that_could_sign_nobody_in_is_named_before_anything_starts(
+    environment: MakeSettings, given: dict[str, str], says: str
+) -> None:
+    named = {f"TIDINGS_CONSOLE_OIDC_{name}": value for name, value in given.items()}
+    with pytest.raises(ConfigurationError, match=re.escape(says)):
+        environment(**named).check()
+
+
+def test_whoever_takes_away_keys_needs_another_way_in(environment: MakeSettings) -> None:
+    with pytest.raises(ConfigurationError, match="nobody could sign in to the console"):
+        environment(TIDINGS_CONSOLE_API_KEYS="false").check()

@@ -18,6 +18,7 @@ from tidings.console.pages import (
     overview,
     people,
     schedules,
+    sessions,
     settings,
 )
 
@@ -25,6 +26,7 @@ from tidings.console.pages import (
 def pages() -> Iterator[ConsolePage]:
     """All of them; of two that match, the first serves."""
     yield from overview.PAGES
+    yield from sessions.PAGES
     yield from failures.PAGES
     yield from bulk.PAGES
     yield from letters.PAGES

@@ -1,5 +1,6 @@
 """Stores the sessions of the console: found by the hash of a token, ended by sign-out, expiry or idleness."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from tidings.ledger.database import Database
+from tidings.ledger.operators.actions import NOTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,17 @@ USE: Final = """
 UPDATE console_sessions SET last_used_at = now() WHERE hash = $1 AND last_used_at < now() - interval '1 minute'
 """
 
-END: Final = "DELETE FROM console_sessions WHERE hash = $1"
+END: Final = "DELETE FROM console_sessions WHERE hash = $1 RETURNING id"
+
+_SHOWN: Final = "($1::text IS NULL OR tenant = $1) AND (NOT $3 OR test)"
+
+ALL: Final = f"""
+SELECT {_ROW} FROM console_sessions s WHERE {_SHOWN} AND {VALID} ORDER BY created_at DESC, id DESC
+"""
+
+END_OTHER: Final = f"""
+DELETE FROM console_sessions WHERE id = $2 AND {_SHOWN} RETURNING {_ROW}
+"""
 
 TIDY: Final = """
 DELETE FROM console_sessions WHERE expires_at < now() OR last_used_at < now() - $1::float8 * interval '1 second'
@@ -73,8 +85,10 @@ class ConsoleSessions:
         api_key: str | None,
         lasts: float,
         idle: float,
+        actor: str,
+        subject: str,
     ) -> ConsoleSession:
-        """Store a new session, and delete those that are over.
+        """Store a new session with its entry in the audit trail, and delete those that are over.
 
         Args:
             digest: Hash of its token.
@@ -86,9 +100,14 @@ class ConsoleSessions:
             api_key: Prefix of the key that it is opened with.
             lasts: Seconds after which it ends.
             idle: Seconds without a request after which a session ends.
+            actor: The person, for the audit trail.
+            subject: Id of the person at an OpenID provider; empty if there is none.
         """
+        details = {"session": str(id), "tenant": tenant, "scopes": list(scopes), "test": test}
+        proof = {"key": api_key} if api_key else {"subject": subject}
         async with self._database.transaction() as connection:
             await connection.execute(TIDY, idle)
+            await connection.execute(NOTE, actor, "sign in", "", json.dumps({**details, **proof}))
             row = await connection.fetchrow(
                 OPEN, digest, id, name, tenant, list(scopes), test, api_key, lasts
             )
@@ -103,7 +122,44 @@ class ConsoleSessions:
                 await connection.execute(USE, digest)
         return None if row is None else ConsoleSession(**row)
 
-    async def end(self, digest: bytes) -> None:
-        """Delete the session of a token, if there is one."""
+    async def end(self, digest: bytes, *, actor: str | None) -> None:
+        """Delete the session of a token, if there is one.
+
+        Args:
+            digest: Hash of the token.
+            actor: Who signs out, for the audit trail; None: it is replaced by another.
+        """
+        async with self._database.transaction() as connection:
+            ended = await connection.fetchval(END, digest)
+            if ended is not None and actor is not None:
+                details = json.dumps({"session": str(ended)})
+                await connection.execute(NOTE, actor, "sign out", "", details)
+
+    async def list(
+        self, tenant: str | None, *, only_tests: bool, idle: float
+    ) -> Sequence[ConsoleSession]:
+        """Those that are not over, the newest first.
+
+        Args:
+            tenant: Only those of this tenant.
+            only_tests: Only those that see tests only.
+            idle: Seconds without a request after which a session ends.
+        """
         async with self._database.connection() as connection:
-            await connection.execute(END, digest)
+            return [
+                ConsoleSession(**row)
+                for row in await connection.fetch(ALL, tenant, idle, only_tests)
+            ]
+
+    async def end_other(
+        self, id: UUID, tenant: str | None, *, only_tests: bool, actor: str, note: str
+    ) -> ConsoleSession | None:
+        """Delete a session by its id, with an entry in the audit trail; None if there is none."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(END_OTHER, tenant, id, only_tests)
+            if row is None:
+                return None
+            ended = ConsoleSession(**row)
+            details = json.dumps({"session": str(id), "name": ended.name, "tenant": ended.tenant})
+            await connection.execute(NOTE, actor, "end session", note, details)
+        return ended

@@ -1,0 +1,26 @@
+"""Who is signed in to the console; an admin ends a session at once."""
+
+from typing import Final
+
+from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.operations import sessions
+from tidings.operations.scopes import Scope
+from tidings.operations.sessions import EndSessionRequest, ListSessionsRequest
+
+
+async def _list(visit: Visit) -> Html:
+    request = ListSessionsRequest(visit.tenant, visit.test)
+    found = await sessions.list_(visit.backend, request)
+    return Html("sessions/list.html", {"sessions": found})
+
+
+async def _end(visit: Visit) -> SeeOther:
+    request = EndSessionRequest(visit.path["id"], visit.tenant, visit.test, visit.form.text("note"))
+    ended = await sessions.end_other(visit.backend, visit.actor, request)
+    return SeeOther("/sessions", f"The session of {ended.session.name} was ended.")
+
+
+PAGES: Final = (
+    ConsolePage("GET", "/sessions", _list, Scope.ADMIN),
+    ConsolePage("POST", "/sessions/{id}/end", _end, Scope.ADMIN),
+)
