@@ -64,7 +64,7 @@ class InboxCountsReply(ReplyModel):
     unseen: int
 
 
-class InboxPageReply(PageReply[MessageReply]):
+class InboxPageReply(PageReply[MessageReply], use_attribute_docstrings=True):
     """Messages with the state of the inbox at the same moment."""
 
     revision: int

@@ -9,7 +9,7 @@ from tidings.api.replies.notifications import EXAMPLE, ReplyModel, SummaryReply
 from tidings.api.replies.pages import EXAMPLE_CURSOR, PageReply
 
 
-class NotificationPageReply(PageReply[SummaryReply]):
+class NotificationPageReply(PageReply[SummaryReply], use_attribute_docstrings=True):
     """Notifications, newest first."""
 
     searched_since: AwareDatetime | None
