@@ -13,6 +13,7 @@ from tidings.cli.dead_discard import discard
 from tidings.cli.dead_edit import edit
 from tidings.cli.dead_letter_views import dead_letter_details, dead_letters_table, groups_table
 from tidings.cli.dead_note import note
+from tidings.cli.dead_owner import owner
 from tidings.cli.hints import print_next_page, print_no_match
 from tidings.cli.next_steps import group_next_steps
 from tidings.cli.options import AsJson, Cursor, Reveal, ask
@@ -29,6 +30,7 @@ app = Commands(
 app.command()(edit)
 app.command()(discard)
 app.command()(note)
+app.command()(owner)
 
 Limit = Annotated[
     int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")

@@ -91,7 +91,12 @@ def groups_table(groups: Sequence[DeadLetterGroupView], now: datetime) -> Rows:
                     cell(_trend(group.trend)),
                 ],
                 _with_notes(
-                    _code_and_message(group.code, group.message),
+                    " · ".join(
+                        (
+                            _code_and_message(group.code, group.message),
+                            *(f"owner: {owner.owner}" for owner in view.owners),
+                        )
+                    ),
                     [note.note for note in view.notes],
                 ),
             )

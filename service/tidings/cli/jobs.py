@@ -1,5 +1,6 @@
 """`tidings jobs`: lists, shows, starts, watches, pauses, resumes and cancels jobs."""
 
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tidings.cli.commands import Commands
-from tidings.cli.console import STOPPED, err, out, print_json
+from tidings.cli.console import STOPPED, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import print_next_page
 from tidings.cli.job_views import item_table, job_details, job_table, watching
@@ -20,6 +21,7 @@ from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.replays import watch_replay
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
+from tidings.operations.jobs.results import results
 from tidings.operations.jobs.views import JobView
 from tidings.operations.jobs.watching import watch as watch_job
 
@@ -111,12 +113,22 @@ def items(
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
     ] = 100,
     cursor: Cursor = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print all of them as CSV, without other options.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the items of a job in its order, each with its result.
 
-    Example: [bold]tidings jobs items 1f0c52a6 --result malformed[/]
+    Examples:
+      [bold]tidings jobs items 1f0c52a6 --result malformed[/]
+      [bold]tidings jobs items 1f0c52a6 --csv > results.csv[/]
     """
+    if as_csv:
+        if result or cursor or as_json:
+            raise Unclear("--csv prints all items: leave out --result, --cursor and --json")
+        ask(lambda backend: _print_csv(backend, id))
+        return
     request = JobItemsRequest(id, limit, tuple(result or ()), cursor=cursor)
     page = ask(lambda backend: control.items(backend, request))
     if as_json:
@@ -126,6 +138,12 @@ def items(
     else:
         out.print(item_table(page.data))
         print_next_page(page)
+
+
+async def _print_csv(backend: Backend, id: IdPrefix) -> None:
+    async for part in await results(backend, id):
+        sys.stdout.buffer.write(part)
+    sys.stdout.flush()
 
 
 @app.command()

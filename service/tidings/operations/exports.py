@@ -1,18 +1,17 @@
 """Exports of the notifications that match, as NDJSON or CSV, written piece by piece however many there are."""
 
-import csv
-import io
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from tidings.delivery.errors import Refused
 from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.notifications.search import Bounds
 from tidings.operations.backend import Backend
+from tidings.operations.csv_rows import MEDIA_TYPE, csv_rows
 from tidings.operations.json_views import as_bytes
 from tidings.operations.notification_json import summary_as_data
 from tidings.operations.notifications import ListedView
@@ -38,8 +37,6 @@ COLUMNS: Final = (
     *("reason", "error_class", "error_code", "error_message", "duplicate_of", "producer"),
 )
 """Columns of a CSV export."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""The beginnings of what a spreadsheet takes for a formula (OWASP, CSV injection)."""
 
 
 class Format(StrEnum):
@@ -53,7 +50,7 @@ class Format(StrEnum):
     @property
     def media_type(self) -> str:
         """For Content-Type."""
-        return "application/x-ndjson" if self is Format.NDJSON else "text/csv; charset=utf-8"
+        return "application/x-ndjson" if self is Format.NDJSON else MEDIA_TYPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +79,18 @@ async def export(backend: Backend, request: ExportRequest) -> AsyncIterator[byte
         ExportsBusy: Too many are under way.
         LedgerUnavailable: PostgreSQL is unavailable. Raised later too: what was written so far is not all.
     """
-    parts = _counted(backend, request)
-    return _joined(await anext(parts, b""), parts)
+    return await begun(backend, _all(backend, request))
+
+
+async def begun(backend: Backend, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """Begin any export: its first part has been read then. Raises like `export`.
+
+    Args:
+        backend: The connections.
+        parts: What is written, piece by piece.
+    """
+    counted = _counted(backend, parts)
+    return _joined(await anext(counted, b""), counted)
 
 
 async def _joined(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
@@ -94,18 +101,21 @@ async def _joined(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncIter
             yield part
 
 
-async def _counted(backend: Backend, request: ExportRequest) -> AsyncGenerator[bytes, None]:
+async def _counted(
+    backend: Backend, parts: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
     if backend.exporting >= MOST:
         raise ExportsBusy
     backend.exporting += 1  # nothing is awaited between: those that arrive together see each other
     try:
-        async for part in _all(backend, request):
-            yield part
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
     finally:
         backend.exporting -= 1
 
 
-async def _all(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
+async def _all(backend: Backend, request: ExportRequest) -> AsyncGenerator[bytes, None]:
     """Write all that match and were accepted before now. What changes meanwhile is written as it is when it is read.
 
     Raises:
@@ -114,7 +124,7 @@ async def _all(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]
     now = datetime.now(UTC)
     filters = replace(request.filters, until=min(request.filters.until or now, now))
     bounds, after = Bounds(patience=0, step=STEP), None
-    head = _csv([COLUMNS]) if request.format is Format.CSV else b""
+    head = csv_rows([COLUMNS]) if request.format is Format.CSV else b""
     while True:
         page = await backend.ledger.reports.list(filters, AT_ONCE, after=after, bounds=bounds)
         views = [ListedView.of(found, "", reveal=request.reveal) for found in page.found]
@@ -132,18 +142,4 @@ def _written(views: Iterable[ListedView], format_: Format) -> bytes:
     rows = [summary_as_data(view.summary) for view in views]
     if format_ is Format.NDJSON:
         return b"".join(as_bytes(row) + b"\n" for row in rows)
-    return _csv([_cell(row[name]) for name in COLUMNS] for row in rows)
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "backslashreplace")
-
-
-def _cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    if value is None:
-        return ""
-    text = value.isoformat() if isinstance(value, date) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return csv_rows([row[name] for name in COLUMNS] for row in rows)

@@ -9,6 +9,7 @@ from typing import Any, Final
 ERROR: Final = {"kind": "error_class", "code": "error_code", "message": "error_message"}
 """The names of an error's parts, wherever a view has one."""
 GROUP_NOTE: Final = {"actor": "noted_by"}
+GROUP_OWNER: Final = {"actor": "set_by"}
 ANSWER: Final = {"kind": "error_class"}
 """The same where `code` and `message` are those of any answer, be it an error or not."""
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import csv
+import io
 import json
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,6 +13,7 @@ import pytest_asyncio
 from tests.support.api_rig import ApiRig
 from tests.support.worker_rig import eventually
 
+from tidings.operations.jobs import results
 from tidings.operations.jobs.hosting import JobHost
 from tidings.runtime.background import end
 
@@ -178,6 +181,28 @@ async def test_a_job_is_looked_at_started_run_and_read_item_by_item(api: ApiRig,
     assert (await api.ask("GET", f"/v1/dead-letters/{late}", key)).data["state"] == "open"
     listed = await api.ask("GET", "/v1/jobs?state=finished", key)
     assert listed.data["data"][0]["id"] == looked_at.data["id"]
+
+
+async def test_the_results_of_a_job_are_downloaded_as_csv_without_formulas(
+    api: ApiRig, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "AT_ONCE", 2)
+    ids = [str(await made(api, group="ee05")) for _ in range(5)]
+    body = {"kind": "discard", "dead_letters": {"fingerprint": "ee05"}, "note": "x"}
+    job = (await post(api, "/v1/jobs", key, body)).headers["Location"]
+    await api.execute(
+        "UPDATE job_items SET result = 'not_open', detail = '=HYPERLINK(1),\"a\"' WHERE job = $1 AND position = 1",
+        UUID(job.rsplit("/", maxsplit=1)[-1]),
+    )
+    answer = await api.ask("GET", f"{job}/items.csv", key)
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    head, *rows = csv.reader(io.StringIO(answer.body.decode(), newline=""))
+    assert head == [*results.COLUMNS]
+    assert ([row[0] for row in rows], {row[1] for row in rows}) == ([*"12345"], set(ids))
+    assert (rows[0][3], rows[0][5]) == ("not_open", '\'=HYPERLINK(1),"a"')
+    other = await api.key(tenant="bank")
+    assert (await api.ask("GET", f"{job}/items.csv", other)).status == 404
 
 
 async def test_nothing_of_another_tenant_exists(api: ApiRig, key: str) -> None:

@@ -111,3 +111,51 @@ async def test_two_notes_at_the_same_time_leave_one(api: ApiRig) -> None:
     found = await api.fetch("SELECT note FROM dead_letter_group_notes WHERE fingerprint = 'c005'")
     assert len(found) == 1
     assert len(await trail(api, "group", "c005")) == 5
+
+
+async def test_a_group_has_an_owner_of_each_tenant_and_one_of_all(api: ApiRig) -> None:
+    shop = await api.key("read", "operate", tenant="shop", name="ada")
+    other = await api.key("read", "operate", tenant="other")
+    all_ = await api.key("read", "operate")
+    for tenant in ("shop", "other"):
+        await made(api, tenant, group="c006")
+    path = "/v1/dead-letters/groups/c006/owner"
+
+    async def own(key: str, name: str, query: str = "") -> Any:
+        return await api.ask("PUT", f"{path}{query}", key, json={"owner": name})
+
+    async def owners(key: str) -> list[tuple[str, str]]:
+        answer = await api.ask("GET", "/v1/dead-letters/groups?fingerprint=c006", key)
+        return [(found["tenant"], found["owner"]) for found in answer.data["data"][0]["owners"]]
+
+    for wrong in ("", "  ", "x" * 65, "jane\u202e", "jane\n"):
+        assert (wrong, (await own(shop, wrong)).status) in {(wrong, 422), ("jane\n", 200)}
+    await own(shop, "  jane ")
+    owned = (await own(shop, "grace")).data
+    assert (owned["fingerprint"], owned["owner"], owned["set_by"][:11]) == (
+        *("c006", "grace", "api-key ada"),
+    )
+    await own(all_, "joan")
+    await own(all_, "ida", "?tenant=other")
+    assert await owners(shop) == [("shop", "grace")]
+    assert await owners(all_) == [("*", "joan"), ("other", "ida"), ("shop", "grace")]
+    assert (await own(other, "eve", "?tenant=shop")).status == 403
+    assert (await api.ask("DELETE", path, other)).status == 204
+    assert (await api.ask("DELETE", path, other)).status == 404
+    assert await owners(other) == []
+    trail_ = await api.fetch(
+        "SELECT action, details ->> 'owner' AS owner FROM operator_actions"
+        " WHERE details ->> 'group' = 'c006' AND action LIKE '%owner' ORDER BY at, id"
+    )
+    assert [(row["action"], row["owner"]) for row in trail_][-3:] == [
+        *(("owner", "joan"), ("owner", "ida"), ("remove owner", None)),
+    ]
+
+
+async def test_the_owner_of_a_group_is_nobodys_who_has_no_such_group(api: ApiRig) -> None:
+    await made(api, "shop", group="c007")
+    path, body = "/v1/dead-letters/groups/c007/owner", {"owner": "jane"}
+    other = await api.key("read", "operate", tenant="other")
+    assert (await api.ask("PUT", path, other, json=body)).status == 404
+    reader = await api.key("read", tenant="shop")
+    assert (await api.ask("PUT", path, reader, json=body)).status == 403

@@ -104,6 +104,7 @@ async def test_a_test_key_changes_nothing_that_live_notifications_share(api: Api
         "/v1/channels/{channel}/providers/{provider}/disable",
         "/v1/channels/{channel}/providers/{provider}/enable",
         "/v1/dead-letters/groups/{fingerprint}/note",
+        "/v1/dead-letters/groups/{fingerprint}/owner",
         "/v1/health",
         "/v1/scheduler/pause",
         "/v1/scheduler/resume",

@@ -65,6 +65,7 @@ NO_LISTS: Final = {
     "dead discard",
     "dead edit",
     "dead note",
+    "dead owner",
     "dead show",
     "dispatching show",
     "doctor",

@@ -402,6 +402,9 @@ async def test_a_job_interrupted_without_a_scheduler_is_paused_and_resumed_by_co
     assert {item["outcome"] for item in page["data"]} == {"sent"}
     rest = await tidings("jobs", "items", job["id"], "--cursor", page["next_cursor"])
     assert len(rest.out.splitlines()) == 11
+    written_down = (await tidings("jobs", "items", job["id"], "--csv")).out.splitlines()
+    assert [line.split(",")[0] for line in written_down] == ["position", *map(str, range(1, 31))]
+    assert {tuple(line.split(",")[3:5]) for line in written_down[1:]} == {("replayed", "sent")}
 
 
 async def test_jobs_and_previews_are_deleted_when_their_time_is_over(rig: DeadLetterRig) -> None:

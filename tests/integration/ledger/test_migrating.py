@@ -92,6 +92,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "sent_alerts",
         "queue_looks",
         "dead_letter_group_notes",
+        "dead_letter_group_owners",
         "open_dead_letters",
     }
 

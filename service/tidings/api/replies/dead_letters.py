@@ -70,6 +70,22 @@ class GroupNoteReply(ReplyModel):
     noted_at: AwareDatetime
 
 
+class GroupOwnerReply(ReplyModel):
+    """Who takes care of a group of dead letters."""
+
+    tenant: str
+    """Whose group it is; `*`: that of all tenants together."""
+    owner: str
+    set_by: str
+    set_at: AwareDatetime
+
+
+class OwnedGroupReply(GroupOwnerReply):
+    """A group with its owner."""
+
+    fingerprint: str
+
+
 class NotedGroupReply(GroupNoteReply):
     """A group with its note."""
 
@@ -131,6 +147,8 @@ class DeadLetterGroupReply(ReplyModel):
     trend: TrendReply
     notes: list[GroupNoteReply]
     """At most one of each tenant, and one of all tenants together."""
+    owners: list[GroupOwnerReply]
+    """Likewise."""
 
 
 class DeadLetterGroupPageReply(PageReply[DeadLetterGroupReply]):
@@ -225,6 +243,12 @@ GROUP_NOTE: Final = {
     "noted_by": "api-key ops tk_live_4bF9xQ2m (request 4bf92f35)",
     "noted_at": "2026-11-29T17:00:00Z",
 }
+GROUP_OWNER: Final = {
+    "tenant": "shop",
+    "owner": "jane",
+    "set_by": "api-key shop-prod tk_live_4bF9xQ2m (request 4bf92f35)",
+    "set_at": "2026-11-29T17:40:00Z",
+}
 GROUP: Final[dict[str, Any]] = {
     "fingerprint": "6b1f03c2a9d4",
     "count": 12,
@@ -242,5 +266,7 @@ GROUP: Final[dict[str, Any]] = {
         "counts": [2, 0, 5],
     },
     "notes": [GROUP_NOTE],
+    "owners": [GROUP_OWNER],
 }
 NOTED_GROUP: Final = {"fingerprint": GROUP["fingerprint"], **GROUP_NOTE}
+OWNED_GROUP: Final = {"fingerprint": GROUP["fingerprint"], **GROUP_OWNER}

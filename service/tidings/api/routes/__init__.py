@@ -7,6 +7,7 @@ from tidings.api.routes import (
     channels,
     client_files,
     dead_letter_notes,
+    dead_letter_owners,
     dead_letters,
     doctor,
     documents,
@@ -39,6 +40,7 @@ def routes() -> Iterator[Route]:
     yield from trail.ROUTES
     yield from dead_letters.ROUTES
     yield from dead_letter_notes.ROUTES
+    yield from dead_letter_owners.ROUTES
     yield from jobs.ROUTES
     yield from submissions.ROUTES
     yield from templates.ROUTES

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidings.api.problems import CONFLICT, NOT_FOUND
+from tidings.api.problems import CONFLICT, NOT_FOUND, unavailable
 from tidings.api.replies.jobs import (
     JOB,
     JOB_ITEM,
@@ -31,9 +31,12 @@ from tidings.api.routes.parameters import (
 )
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
+from tidings.operations.csv_rows import MEDIA_TYPE
+from tidings.operations.exports import ExportsBusy
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
 from tidings.operations.jobs.previews import PreviewRequest
+from tidings.operations.jobs.results import results
 from tidings.operations.notifications import Filters
 from tidings.operations.scopes import Scope
 
@@ -209,6 +212,15 @@ async def _items(call: Call[JobPath, JobItemsQuery, None]) -> Reply:
     return Reply(await control.items(call.backend, request))
 
 
+async def _items_csv(call: Call[JobPath, Parameters, None]) -> Reply:
+    try:
+        written = await results(call.backend, call.path.prefix, tenant=call.tenant)
+    except ExportsBusy as busy:
+        raise unavailable(str(busy)) from None
+    named = f'attachment; filename="job-{call.path.id}.csv"'
+    return Reply(written, headers={"Content-Disposition": named}, media_type=MEDIA_TYPE)
+
+
 async def _pause(call: Call[JobPath, Parameters, NoteBody]) -> Reply:
     note = call.body.note
     return Reply(
@@ -328,6 +340,28 @@ ROUTES: Final = (
         path_model=JobPath,
         query_model=JobItemsQuery,
         replies={200: Documented("A page", JobItemPageReply, page_example(JOB_ITEM))},
+        problems=(NOT_FOUND,),
+    ),
+    Route(
+        "GET",
+        "/v1/jobs/{id}/items.csv",
+        _items_csv,
+        scope=Scope.READ,
+        summary="Download all items of a job with their results as CSV",
+        description=(
+            "In the order of the job. A connection that ends without its last chunk was cut: it is not complete. A "
+            "process writes two exports at the same time; to more it replies 503."
+        ),
+        tag="jobs",
+        path_model=JobPath,
+        replies={
+            200: Documented(
+                "The items",
+                str,
+                "position,item_id,notification_id,result,outcome,detail\r\n1,0198c2f4-…,0198c2f4-…,replayed,sent,\r\n",
+                media_type="text/csv",
+            )
+        },
         problems=(NOT_FOUND,),
     ),
     _change(

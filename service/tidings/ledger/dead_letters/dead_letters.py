@@ -1,10 +1,11 @@
-"""Facade of dead letters: stored, found, grouped, annotated, closed, edited, replayed, alerted about."""
+"""Facade of dead letters: stored, found, grouped, annotated, owned, closed, edited, replayed, alerted about."""
 
 from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.closing import Closings
 from tidings.ledger.dead_letters.editing import Editing
 from tidings.ledger.dead_letters.groups import DeadLetterGrouping
 from tidings.ledger.dead_letters.notes import DeadLetterNotes
+from tidings.ledger.dead_letters.owners import DeadLetterOwners
 from tidings.ledger.dead_letters.replay import Replays
 from tidings.ledger.dead_letters.search import DeadLetterSearch
 from tidings.ledger.dead_letters.storing import Archiving
@@ -24,6 +25,7 @@ class DeadLetters:
         self.search = DeadLetterSearch(database)
         self.groups = DeadLetterGrouping(database)
         self.notes = DeadLetterNotes(database)
+        self.owners = DeadLetterOwners(database)
         self.closings = Closings(database)
         self.editing = Editing(database)
         self.replays = Replays(database, window=window)

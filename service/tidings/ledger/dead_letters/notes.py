@@ -55,7 +55,8 @@ NAMED: Final = """
 SELECT DISTINCT fingerprint
   FROM (SELECT tenant, fingerprint FROM dead_letter_hours
          UNION ALL SELECT tenant, fingerprint FROM dead_letter_deltas
-         UNION ALL SELECT nullif(tenant, '*'), fingerprint FROM dead_letter_group_notes) AS known
+         UNION ALL SELECT nullif(tenant, '*'), fingerprint FROM dead_letter_group_notes
+         UNION ALL SELECT nullif(tenant, '*'), fingerprint FROM dead_letter_group_owners) AS known
  WHERE starts_with(fingerprint, $1) AND ($2::text IS NULL OR tenant = $2)
  ORDER BY fingerprint LIMIT $3
 """
@@ -112,7 +113,7 @@ class DeadLetterNotes:
         return notes
 
     async def groups_named(self, prefix: str, tenant: str | None) -> Sequence[str]:
-        """Fingerprints of known groups that begin so, a few at most: open, seen in the last weeks, or with a note."""
+        """Fingerprints of known groups that begin so, a few at most: open, seen in the last weeks, or with a note or owner."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(NAMED, prefix, tenant, MOST_NAMED)
         return [row["fingerprint"] for row in rows]

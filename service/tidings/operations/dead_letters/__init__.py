@@ -4,6 +4,7 @@ query       which of them an operation is about
 views       what is shown of them, and what is masked
 lookup      listed, counted in groups, one in full
 remedies    what can work for this very one
+owners      who takes care of a group
 discards    closed for good
 edits       one or many superseded by edited ones; body edits, checks and compares
 replays     a replay chosen, previewed and watched; `tidings.operations.jobs` runs it

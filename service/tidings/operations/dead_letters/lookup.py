@@ -12,6 +12,7 @@ from tidings.delivery.errors import NotFound
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
 from tidings.ledger.dead_letters.notes import GroupNote
+from tidings.ledger.dead_letters.owners import GroupOwner
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.notifications.details import Recipient
 from tidings.ledger.positions import Position
@@ -24,7 +25,7 @@ from tidings.operations.dead_letters.views import (
     DeadLetterInFull,
     DeadLetterView,
 )
-from tidings.operations.json_views import ERROR, GROUP_NOTE, renamed
+from tidings.operations.json_views import ERROR, GROUP_NOTE, GROUP_OWNER, renamed
 from tidings.operations.masks import discreet, veiled
 from tidings.operations.pages import PageView, page_of
 from tidings.operations.recipients import masked_recipients
@@ -60,17 +61,23 @@ class DeadLetterGroupView:
 
     group: DeadLetterGroup
     notes: tuple[GroupNote, ...] = ()
+    owners: tuple[GroupOwner, ...] = ()
+    """Of its tenant, and of all tenants for those who may see them."""
 
     @classmethod
-    def of(cls, group: DeadLetterGroup, notes: tuple[GroupNote, ...]) -> Self:
+    def of(
+        cls, group: DeadLetterGroup, notes: Sequence[GroupNote], owners: Sequence[GroupOwner]
+    ) -> Self:
         """What is shown of one."""
-        return cls(replace(group, message=discreet(group.message)), notes)
+        masked = replace(group, message=discreet(group.message))
+        return cls(masked, tuple(notes), tuple(owners))
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         return {
             **renamed(self.group, {**ERROR, "dead_letters": "count", "example": "example_id"}),
             "notes": [renamed(note, GROUP_NOTE) for note in self.notes],
+            "owners": [renamed(owner, GROUP_OWNER) for owner in self.owners],
         }
 
 
@@ -104,10 +111,15 @@ async def groups(
     found = await dead_letters.groups.largest(wanted, limit, now=datetime.now(UTC))
     # Operators keep notes on groups of what is no test.
     names = [] if wanted.test else [group.fingerprint for group in found]
-    notes = await _notes_of_groups(backend, names, query.narrowed.tenant, reveal=False)
-    return PageView(
-        tuple(DeadLetterGroupView.of(group, notes.get(group.fingerprint, ())) for group in found)
-    )
+    tenant = query.narrowed.tenant
+    notes = await _notes_of_groups(backend, names, tenant, reveal=False)
+    owners = await dead_letters.owners.of_groups(names, tenant)
+
+    def view(group: DeadLetterGroup) -> DeadLetterGroupView:
+        name = group.fingerprint
+        return DeadLetterGroupView.of(group, notes.get(name, ()), owners.get(name, ()))
+
+    return PageView(tuple(map(view, found)))
 
 
 async def _notes_of_groups(

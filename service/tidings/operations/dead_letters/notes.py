@@ -19,6 +19,7 @@ __all__ = [
     "GroupRequest",
     "annotate",
     "annotate_group",
+    "known_group",
     "remove",
     "remove_from_group",
 ]
@@ -89,7 +90,7 @@ async def annotate_group(
         InvalidRequest: The note is empty.
         Refused: Several groups begin so.
     """
-    text, group = stated(note), await _group(backend, request)
+    text, group = stated(note), await known_group(backend, request)
     notes = backend.ledger.dead_letters.notes
     return GroupNoteView(
         group, await notes.annotate_group(group, request.tenant, text, actor=str(actor))
@@ -103,7 +104,7 @@ async def remove_from_group(backend: Backend, actor: Actor, request: GroupReques
         NotFound: There is no such group, or it has no note.
         Refused: Several groups begin so.
     """
-    group, notes = await _group(backend, request), backend.ledger.dead_letters.notes
+    group, notes = await known_group(backend, request), backend.ledger.dead_letters.notes
     if not await notes.remove_from_group(group, request.tenant, actor=str(actor)):
         raise NotFound(f"the group {group} has no note")
     return GroupNoteView(group, None)
@@ -133,7 +134,14 @@ async def _annotate(
     return DeadLetterView.of(after, reveal=False)
 
 
-async def _group(backend: Backend, request: GroupRequest) -> str:
+async def known_group(backend: Backend, request: GroupRequest) -> str:
+    """The fingerprint of a group in full.
+
+    Raises:
+        InvalidRequest: It is no fingerprint.
+        NotFound: There is no such group.
+        Refused: Several groups begin so.
+    """
     named = request.fingerprint
     if not re.fullmatch(r"[0-9a-f]{1,64}", named):
         raise InvalidRequest(f"{named!r}: a fingerprint is hexadecimal", field="fingerprint")
