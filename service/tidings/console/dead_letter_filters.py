@@ -46,7 +46,8 @@ def filter_names(visit: Visit, path: str) -> FilterNames:
         known["tenant"] = ()
     if not visit.test:
         known["test"] = ("true",)
-    return FilterNames(path, known, "channel:email", frozenset({*SINGLE, "test"}))
+    single, private = frozenset({*SINGLE, "test"}), frozenset({"recipient"})
+    return FilterNames(path, known, "channel:email", single, private)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class DeadLetterChoice:
 
     @classmethod
     def read(cls, visit: Visit, fingerprint: str | None = None) -> Self:
-        """Those of a page's query.
+        """Those of a page's query, or of a form's hidden fields.
 
         Args:
             visit: The request.
@@ -69,10 +70,12 @@ class DeadLetterChoice:
         Raises:
             InvalidRequest: A state is unknown.
         """
-        values = {name: value for name in SINGLE if (value := visit.query(name))}
+        names = filter_names(visit, "")
+        given = {name: names.values(visit, name) for name in names.known}
+        values = {name: given[name][-1] for name in SINGLE if given.get(name)}
         values |= _limits(visit, fingerprint)
-        states = tuple(map(_state, visit.queries("state")))
-        return cls(values, states, visit.test or visit.query("test") == "true")
+        test = visit.test or "true" in given.get("test", ())
+        return cls(values, tuple(map(_state, given["state"])), test)
 
     @classmethod
     def of_group(cls, visit: Visit, fingerprint: str) -> Self:

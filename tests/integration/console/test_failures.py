@@ -99,6 +99,24 @@ async def test_a_bulk_replay_takes_exactly_those_that_were_seen(console: Console
     assert {str(item["item"]) for item in items} == seen
 
 
+async def test_a_bulk_action_has_the_filters_of_the_page_and_no_address_names_a_person(
+    console: ConsoleRig,
+) -> None:
+    await stored(console, "ac05", reason="exhausted")
+    await stored(console, "ac05")
+    person = await operator(console)
+    shown = await person.get("/failures/ac05?recipient=ada@example.com&reason=exhausted")
+    assert "ada" not in shown.path
+    assert "recipient: ada@example.com" in shown.text
+    fields = {"reason": "exhausted", "do": "discard", "which": "all"}
+    sealed = re.findall(r'name="recipient" value="([^"]+)"', shown.html)[-1]
+    refused = await person.send("/failures/ac05/bulk", fields, recipient=sealed)
+    assert (refused.status, "recipient: ada@example.com" in refused.text) == (422, True)
+    shown = await person.send("/failures/ac05/bulk", fields, recipient=sealed, note="tests")
+    assert "Discard 1 dead letter?" in shown.text
+    assert "recipient: a…@example.com" in shown.text
+
+
 async def test_those_that_are_ticked_are_discarded_with_a_reason(console: ConsoleRig) -> None:
     ids = [await stored(console, "ad05") for _ in range(3)]
     person = await operator(console)
@@ -233,7 +251,7 @@ async def test_another_tenants_dead_letters_and_jobs_do_not_exist(console: Conso
         "/failures/b311/note",
     ):
         assert (await other.send(path, note="x")).status == 404, path
-    shown = await other.send("/failures/b311/bulk?tenant=shop", do="replay", which="all")
+    shown = await other.send("/failures/b311/bulk", tenant="shop", do="replay", which="all")
     assert "Replay 0 dead letters?" in shown.text
     shown = await other.send("/failures/b311/bulk", do="replay", which="ticked", letter=id_)
     assert "Replay 0 dead letters?" in shown.text

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tidings.console.dead_letter_filters import DeadLetterChoice, filter_names
 from tidings.console.equivalents import command, curl
+from tidings.console.filtering import FilterNames
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import InvalidRequest, NotFound
@@ -22,10 +23,14 @@ LETTERS: Final = 50
 
 
 async def _groups(visit: Visit) -> Html | SeeOther:
-    names = filter_names(visit, "/failures")
-    if (added := names.added(visit)) is not None:
-        return added
+    if (elsewhere := _elsewhere(visit, filter_names(visit, "/failures"))) is not None:
+        return elsewhere
     return await groups_page(visit)
+
+
+def _elsewhere(visit: Visit, names: FilterNames) -> SeeOther | None:
+    """The list with the filter that was typed, or without a person's name in its address; None: this one."""
+    return names.added(visit) or names.resealed(visit)
 
 
 async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> Html:
@@ -65,8 +70,8 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
 async def _group(visit: Visit) -> Html | SeeOther:
     fingerprint = visit.path["fingerprint"]
     names = filter_names(visit, f"/failures/{fingerprint}")
-    if (added := names.added(visit)) is not None:
-        return added
+    if (elsewhere := _elsewhere(visit, names)) is not None:
+        return elsewhere
     return await group_page(visit, fingerprint)
 
 
