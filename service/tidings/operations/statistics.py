@@ -52,7 +52,7 @@ class StatisticsRequest:
     patience: float | None = None
     """Seconds that RabbitMQ has to tell; afterwards the depths are those of the last look. None: until it does."""
     details: bool = False
-    """Also by time and channel, and by category."""
+    """By time and channel and by category; percentiles of the whole and of categories only, and no errors."""
 
 
 @dataclass(frozen=True, slots=True)

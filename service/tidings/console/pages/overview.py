@@ -19,6 +19,9 @@ RANGES: Final = {
     "30d": timedelta(days=30),
 }
 FIRST: Final = "1h"
+LIVE: Final = {"1h": 5, "6h": 15}
+"""Seconds until the page is looked at again; a longer range changes slowly."""
+SLOWLY: Final = 60
 PATIENCE: Final = 0.04
 """Seconds that RabbitMQ has to tell what is in the queues; else the page shows what it told last."""
 SENT: Final = ("sent", "delivered", "bounced")
@@ -57,6 +60,7 @@ async def _show(visit: Visit) -> Html:
             "view": view,
             "range": period,
             "ranges": list(RANGES),
+            "live": LIVE.get(period, SLOWLY),
             "plots": [] if known is None else _plots(known, names),
             "places": {each: _place(each, period) for each in view.attention},
             "faults": sum(each.level is AttentionLevel.FAULT for each in view.attention),

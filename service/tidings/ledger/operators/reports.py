@@ -260,6 +260,6 @@ class Reports:
     async def stats(
         self, window: Window, choice: Choice = EVERYTHING, *, details: bool = False
     ) -> Statistics:
-        """What ended in a period, from rollups; details are by time and channel, and by category."""
+        """What ended in a period, from rollups; `details` as `statistics` has them."""
         async with self._database.connection() as connection:
             return await statistics(connection, window, choice, details=details)

@@ -36,21 +36,25 @@ SELECT since, channel, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum
   FROM counted GROUP BY GROUPING SETS ((since, outcome, bucket), (channel, outcome, bucket), (kind, outcome))
 """
 """Deltas that are not folded yet count too, so what is committed is counted."""
-DETAILED: Final = f"""
-WITH counted AS (
-    SELECT since, channel, category, outcome, kind, bucket, sum(count) AS count, sum(attempts) AS attempts,
-           sum(first_attempts) AS first_attempts
-      FROM outcome_rollups WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING} GROUP BY 1, 2, 3, 4, 5, 6
-     UNION ALL
-    SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, category, outcome, kind, bucket, count, attempts, first_attempts
-      FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}
-)
-SELECT since, channel, category, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum(count)::bigint AS count,
-       sum(attempts)::bigint AS attempts, sum(first_attempts)::bigint AS first_attempts
-  FROM counted GROUP BY GROUPING SETS ((since, outcome, bucket), (channel, outcome, bucket), (kind, outcome),
-                                       (since, channel, outcome), (category, outcome, bucket))
+_OF_BOTH: Final = f"""
+(SELECT since, channel, category, outcome, bucket, count, attempts, first_attempts
+   FROM outcome_rollups WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING}
+  UNION ALL
+ SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, category, outcome, bucket, count, attempts, first_attempts
+   FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}) AS counted
 """
-"""The same, also by time and channel, and by category."""
+_SUMS: Final = (
+    "sum(count)::bigint AS count, sum(attempts)::bigint AS attempts, "
+    "sum(first_attempts)::bigint AS first_attempts"
+)
+DETAILED: Final = f"""
+SELECT since, channel, NULL::text AS category, outcome, NULL::text AS kind, {NO_TIME} AS bucket, {_SUMS}
+  FROM {_OF_BOTH} GROUP BY since, channel, outcome
+ UNION ALL
+SELECT NULL, NULL, category, outcome, NULL, bucket, {_SUMS} FROM {_OF_BOTH} GROUP BY category, outcome, bucket
+"""
+"""By time and channel without percentiles, and by category with them. Two looks at the same rows, each into few groups, take
+a quarter of the time that one look into groups of all these takes."""
 PLANNING: Final = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL work_mem = '32MB'"
 """A plan for any period, and a sort on disk, take twice as long."""
 COUNTED_SINCE: Final = f"SELECT min(since) FROM outcome_rollups WHERE width = {24 * 3600}"
@@ -140,7 +144,7 @@ async def statistics(
     """Read the numbers, all of them at one moment.
 
     Args:
-        details: Also by time and channel, and by category.
+        details: By time and channel and by category; percentiles of the whole and of categories only, and no errors.
     """
     lists = (choice.channels, choice.categories, choice.providers)
     async with connection.transaction(readonly=True):
@@ -156,33 +160,54 @@ async def statistics(
             choice.test,
         )
         first = await connection.fetchval(COUNTED_SINCE)
+    return _detailed(window, first, rows) if details else _summed(window, first, rows)
+
+
+def _summed(window: Window, first: datetime | None, rows: Iterable[Any]) -> Statistics:
+    """From rows of `STATISTICS`."""
     by_time, by_channel = defaultdict[datetime, list[Any]](list), defaultdict[str, list[Any]](list)
-    by_both = defaultdict[tuple[str, datetime], list[Any]](list)
-    by_category = defaultdict[str, list[Any]](list)
     errors: Counter[str] = Counter()
     for row in rows:
-        if row["since"] is not None and row["channel"] is not None:
-            by_both[row["channel"], row["since"]].append(row)
-        elif row["since"] is not None:
+        if row["since"] is not None:
             by_time[row["since"]].append(row)
         elif row["channel"] is not None:
             by_channel[row["channel"]].append(row)
-        elif details and row["category"] is not None:
-            by_category[row["category"]].append(row)
         elif row["kind"]:
             errors[row["kind"]] += row["count"]
-    starts, channels = _starts(window), sorted(by_channel)
     return Statistics(
         window,
         first,
         rates(row for found in by_channel.values() for row in found),
-        MappingProxyType({name: rates(by_channel[name]) for name in channels}),
-        [(since, rates(by_time.get(since, ()))) for since in starts],
+        MappingProxyType({name: rates(by_channel[name]) for name in sorted(by_channel)}),
+        [(since, rates(by_time.get(since, ()))) for since in _starts(window)],
         MappingProxyType(dict(errors.most_common())),
+    )
+
+
+def _detailed(window: Window, first: datetime | None, rows: Iterable[Any]) -> Statistics:
+    """From rows of `DETAILED`."""
+    by_channel = defaultdict[str, defaultdict[datetime, list[Any]]](lambda: defaultdict(list))
+    by_time, by_category = defaultdict[datetime, list[Any]](list), defaultdict[str, list[Any]](list)
+    for row in rows:
+        if row["category"] is not None:
+            by_category[row["category"]].append(row)
+        else:
+            by_channel[row["channel"]][row["since"]].append(row)
+            by_time[row["since"]].append(row)
+    starts = _starts(window)
+    return Statistics(
+        window,
+        first,
+        rates(row for found in by_category.values() for row in found),
         {
-            name: [rates(by_both.get((name, since), ())) for since in starts]
-            for name in channels
-            if details
+            name: rates(row for found in by_channel[name].values() for row in found)
+            for name in sorted(by_channel)
+        },
+        [(since, rates(by_time.get(since, ()))) for since in starts],
+        {},
+        {
+            name: [rates(by_channel[name].get(since, ())) for since in starts]
+            for name in sorted(by_channel)
         },
         {name: rates(by_category[name]) for name in sorted(by_category)},
     )
