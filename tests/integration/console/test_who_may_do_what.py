@@ -1,13 +1,15 @@
 """Every page and action of the console, for everybody: nobody sees or does more than their role, tenant and key permit."""
 
-import re
 from collections.abc import AsyncIterator, Iterator
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from tests.conftest import fresh_database
 from tests.support.console_forms import matches, submit_buttons
 from tests.support.console_rig import ConsoleRig, Person, Shown
+from tests.support.console_things import UNKNOWN, Ids, address, is_about, make_everything
 
 from tidings.console.page import ConsolePage
 from tidings.console.pages import pages
@@ -16,7 +18,6 @@ from tidings.operations.roles import SCOPES, ConsoleRole
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGES = tuple(pages())
-UNKNOWN = "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d"
 OF_EVERYBODY = {"/theme", "/sign-out"}
 """Forms that each person who is signed in may send."""
 ANSWERS = {200, 303, 404, 409, 422, 503}
@@ -36,14 +37,17 @@ async def people(console: ConsoleRig) -> AsyncIterator[dict[ConsoleRole, Person]
     yield {role: await console.person(*SCOPES[role], name=role) for role in ConsoleRole}
 
 
-def address(page: ConsolePage) -> str:
-    return re.sub(r"\{[^}]*\}", UNKNOWN, page.path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def theirs(console: ConsoleRig) -> Ids:
+    """One of everything, of a tenant."""
+    return await make_everything(console, "theirs")
 
 
-async def ask(person: Person, page: ConsolePage) -> Shown:
+async def ask(person: Person, page: ConsolePage, ids: Ids = MappingProxyType({})) -> Shown:
+    """Look at a page, or send its form, about one of these things or about nothing that exists."""
     if page.method == "GET":
-        return await person.get(address(page), follow=False)
-    return await person.send(address(page), follow=False)
+        return await person.get(address(page, ids), follow=False)
+    return await person.send(address(page, ids), follow=False)
 
 
 def is_guarded(shown: Shown) -> bool:
@@ -88,7 +92,7 @@ async def test_no_form_changes_anything_without_the_token_of_its_session(
 ) -> None:
     person, other = people[ConsoleRole.ADMIN], people[ConsoleRole.OPERATOR]
     await other.get("/")
-    forms = [address(page) for page in PAGES if page.method == "POST"]
+    forms = [address(page, {}) for page in PAGES if page.method == "POST"]
     for path in (*forms, *OF_EVERYBODY):
         for token in ("", other.csrf, person.csrf[:-1]):
             shown = await person.send(path, csrf=token, follow=False)
@@ -125,12 +129,36 @@ async def test_what_concerns_live_notifications_is_refused_to_a_test_key(
         assert shown.status in expected, (page.method, page.path, shown.text)
 
 
+@pytest.mark.parametrize(
+    "who", [{"tenant": "mine"}, {"tenant": "theirs", "test": True}, {"test": True}]
+)
+async def test_what_is_of_another_tenant_or_no_test_is_like_what_does_not_exist(
+    console: ConsoleRig, theirs: Ids, who: dict[str, Any]
+) -> None:
+    stranger, owner = await console.person(**who), await console.person(tenant="theirs")
+    nothing = dict.fromkeys(theirs, UNKNOWN)
+    for page in PAGES:
+        if not is_about(page, theirs) or page.all_tenants or page.live_only:
+            continue
+        shown = await ask(stranger, page, theirs)
+        expected = await ask(stranger, page, nothing)
+        assert (page.path, shown.status) == (page.path, expected.status)
+        assert shown.status in {404, 409, 422}, (page.method, page.path, shown.text)
+        if page.method == "GET":
+            assert shown.status == 404, page.path
+            assert (await ask(owner, page, theirs)).status == 200, page.path
+    for page in PAGES:
+        if page.method == "GET" and "{" not in page.path and not page.all_tenants:
+            shown = await ask(stranger, page)
+            assert [id_ for id_ in theirs.values() if id_ in shown.html] == [], page.path
+
+
 async def test_no_button_is_shown_that_would_be_refused(
-    console: ConsoleRig, people: dict[ConsoleRole, Person]
+    console: ConsoleRig, people: dict[ConsoleRole, Person], theirs: Ids
 ) -> None:
     everybody = {
         **{person: SCOPES[role] for role, person in people.items()},
-        await console.person(tenant="shop"): SCOPES[ConsoleRole.ADMIN],
+        await console.person(tenant="theirs"): SCOPES[ConsoleRole.ADMIN],
         await console.person(test=True): SCOPES[ConsoleRole.ADMIN],
     }
     *_, of_one_tenant, of_tests = everybody
@@ -138,7 +166,7 @@ async def test_no_button_is_shown_that_would_be_refused(
         for page in PAGES:
             if page.method == "POST":
                 continue
-            shown = await ask(person, page)
+            shown = await ask(person, page, theirs)
             for button in submit_buttons(shown.html):
                 if button.path in OF_EVERYBODY:
                     continue

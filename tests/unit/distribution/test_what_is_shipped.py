@@ -54,6 +54,15 @@ def test_wheel_and_sdist_have_the_inbox_component_that_the_api_serves(
     assert names == {*expected}
 
 
+def test_wheel_and_image_have_the_templates_and_assets_of_the_console(wheel: ZipFile) -> None:
+    console = ROOT / "service/tidings/console"
+    files = [it for it in console.rglob("*") if it.suffix in {".html", ".css", ".js", ".svg"}]
+    assert {it.suffix for it in files} == {".html", ".css", ".js", ".svg"}
+    for path in files:
+        name = str(path.relative_to(ROOT / "service"))
+        assert wheel.read(name) == path.read_bytes(), name
+
+
 def test_the_wheel_knows_nothing_of_failpoints(wheel: ZipFile) -> None:
     named = [name for name in wheel.namelist() if b"failpoint" in wheel.read(name).lower()]
     assert named == []
