@@ -198,6 +198,37 @@ async def test_notes_are_kept_and_removed_on_one_and_on_a_group(console: Console
     assert "new certificate" not in shown.text
 
 
+async def test_somebody_takes_care_of_a_group_until_nobody_does(console: ConsoleRig) -> None:
+    await stored(console, "b015")
+    person = await operator(console, name="jane")
+    assert "Nobody takes care of it yet" in (await person.get("/failures/b015")).text
+    shown = await person.send("/failures/b015/owner", owner="joe")
+    assert "joe takes care of the group." in shown.text
+    assert "<strong>joe</strong>" in (await person.get("/failures")).html
+    assert (await person.send("/failures/b015/owner", owner=" ")).status == 422
+    shown = await person.send("/failures/b015/owner", remove="1")
+    assert "Nobody takes care of it yet" in shown.text
+    other = await operator(console, "bank")
+    assert (await other.send("/failures/b015/owner", owner="eve")).status == 404
+
+
+async def test_the_results_of_a_job_are_downloaded_by_those_who_may_see_it(
+    console: ConsoleRig,
+) -> None:
+    id_ = await stored(console, "b016")
+    person, other = await operator(console), await operator(console, "bank")
+    job = job_of(await person.send("/failures/b016/bulk", do="replay", which="all"))
+    saved = await person.get(f"/jobs/{job}/results.csv")
+    assert saved.headers["Content-Disposition"].endswith(f"job-{job}.csv")
+    head, row, *rest = saved.html.splitlines()
+    assert (head.split(",")[:2], row.split(",")[:2], rest) == (
+        ["position", "item_id"],
+        ["1", id_],
+        [],
+    )
+    assert (await other.get(f"/jobs/{job}/results.csv")).status == 404
+
+
 async def test_people_and_content_are_shown_to_those_who_may_and_that_is_recorded(
     console: ConsoleRig,
 ) -> None:

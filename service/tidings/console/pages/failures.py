@@ -12,7 +12,7 @@ from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import InvalidRequest, NotFound
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.operations.dead_letters import lookup, notes
+from tidings.operations.dead_letters import lookup, notes, owners
 from tidings.operations.dead_letters.lookup import DeadLetterGroupView, DeadLetterListRequest
 from tidings.operations.dead_letters.notes import GroupNote, GroupRequest
 from tidings.operations.scopes import Scope
@@ -130,6 +130,15 @@ def _equivalents(visit: Visit, choice: DeadLetterChoice, fingerprint: str) -> di
         "replay_cli": command("replay", **choice.options, canary="1,10,100"),
         "replay_curl": curl(visit, "POST", "/v1/jobs", body=replay),
         "note_cli": command("dead", "note", fingerprint=fingerprint, tenant=visit.tenant, note="…"),
+        "owner_cli": command("dead", "owner", fingerprint, visit.visitor.name, tenant=visit.tenant),
+        "owner_curl": curl(
+            visit,
+            "PUT",
+            "/v1/dead-letters/groups/{}/owner",
+            fingerprint,
+            body={"owner": visit.visitor.name},
+            tenant=visit.tenant,
+        ),
         "note_curl": curl(visit, "PUT", path, fingerprint, body=note, tenant=visit.tenant),
     }
 
@@ -170,8 +179,19 @@ async def _annotate(visit: Visit) -> SeeOther:
     return SeeOther(back, "The note was kept.")
 
 
+async def _own(visit: Visit) -> SeeOther:
+    fingerprint, owner = visit.path["fingerprint"], visit.form.text("owner")
+    request, back = GroupRequest(fingerprint, visit.tenant), f"/failures/{fingerprint}"
+    if visit.form.ticked("remove"):
+        await owners.remove(visit.backend, visit.actor, request)
+        return SeeOther(back, "Nobody takes care of the group now.")
+    await owners.set_owner(visit.backend, visit.actor, request, owner)
+    return SeeOther(back, f"{owner} takes care of the group.")
+
+
 PAGES: Final = (
     ConsolePage("GET", "/failures", _groups),
     ConsolePage("GET", "/failures/{fingerprint}", _group),
     ConsolePage("POST", "/failures/{fingerprint}/note", _annotate, Scope.OPERATE, live_only=True),
+    ConsolePage("POST", "/failures/{fingerprint}/owner", _own, Scope.OPERATE, live_only=True),
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 from tidings.console.equivalents import command, curl
 from tidings.console.filtering import FilterNames
 from tidings.console.naming import Named, id_in_path
-from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.console.page import ConsolePage, Download, Html, SeeOther, Visit
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
@@ -16,6 +16,7 @@ from tidings.operations.dead_letters import plan
 from tidings.operations.dead_letters.plan import CAREFUL, Plan
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
+from tidings.operations.jobs.results import results
 from tidings.operations.jobs.views import JobView
 from tidings.operations.scopes import Scope
 
@@ -90,9 +91,9 @@ async def job_page(visit: Visit, id_: IdPrefix, *, problem: str = "", status: in
     """
     found = await previews.show(visit.backend, id_, tenant=visit.tenant)
     job, waits = found.job, found.job.state in {JobState.CHOOSING, JobState.PREVIEW}
-    results, cursor = tuple(visit.queries("result")), visit.query("cursor") or None
+    chosen, cursor = tuple(visit.queries("result")), visit.query("cursor") or None
     request = JobItemsRequest(
-        id_, SAMPLE if waits else ITEMS, results, tenant=visit.tenant, cursor=cursor
+        id_, SAMPLE if waits else ITEMS, chosen, tenant=visit.tenant, cursor=cursor
     )
     values = {
         "job": job,
@@ -100,7 +101,7 @@ async def job_page(visit: Visit, id_: IdPrefix, *, problem: str = "", status: in
         "thing": THINGS.get(job.kind, "dead letter"),
         "items": await control.items(visit.backend, request),
         "sample": found.sample,
-        "results": results,
+        "results": chosen,
         "speed": _speed(job),
         "undo": _undo(job),
         "careful": CAREFUL,
@@ -137,9 +138,17 @@ def _equivalents(visit: Visit, job: JobView) -> dict[str, str]:
         "show_curl": curl(visit, "GET", "/v1/jobs/{}", id_),
         "start_cli": command("jobs", "start", id_, starts_in=f"{UNDO:g}s"),
         "start_curl": curl(visit, "POST", "/v1/jobs/{}/start", id_, body=delay),
+        "csv_cli": f"{command('jobs', 'items', id_, csv=True)} > job-{id_}.csv",
+        "csv_curl": f"{curl(visit, 'GET', '/v1/jobs/{}/items.csv', id_)} -o job-{id_}.csv",
         "change_cli": "\n".join(commands.values()),
         "change_curl": "\n".join(requests.values()),
     }
+
+
+async def _csv(visit: Visit) -> Download:
+    id_ = await _named(visit)
+    written = await results(visit.backend, id_, tenant=visit.tenant)
+    return Download(f"job-{id_.text}.csv", written)
 
 
 async def _start(visit: Visit) -> Html | SeeOther:
@@ -223,6 +232,7 @@ async def _changed(visit: Visit, verb: str) -> Html | SeeOther:
 PAGES: Final = (
     ConsolePage("GET", "/jobs", _list),
     ConsolePage("GET", "/jobs/{id}", _show),
+    ConsolePage("GET", "/jobs/{id}/results.csv", _csv),
     ConsolePage("POST", "/jobs/{id}/start", _start, Scope.OPERATE),
     ConsolePage("POST", "/jobs/{id}/pause", _pause, Scope.OPERATE),
     ConsolePage("POST", "/jobs/{id}/resume", _resume, Scope.OPERATE),
