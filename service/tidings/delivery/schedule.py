@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +15,8 @@ GRACE: Final = timedelta(seconds=60)
 """A run that begins later than this after its time is missed."""
 MOST_MISSED: Final = 5_000
 """Missed runs that are counted; of a longer outage the rest is left out."""
+LOOKS_BACK: Final = (timedelta(hours=1), timedelta(days=1), timedelta(days=31), timedelta(days=366))
+"""How far back the last times are looked for: as far as it takes, for there may be one a minute or one a month."""
 
 _SEVEN: Final = 7 << 76 | 0b10 << 62
 """Version and variant of a UUIDv7."""
@@ -60,6 +62,16 @@ class Timing:
         """The next few, after so many runs. Raises like `after`."""
         left = most if self.max_runs is None else min(most, self.max_runs - runs)
         return list(islice(self.after(moment), max(0, left)))
+
+    def latest(self, moment: datetime, since: datetime, most: int) -> list[datetime]:
+        """The last few times up to a moment, in order, and none before `since`. Raises like `after`."""
+        found: list[datetime] = []
+        for length in LOOKS_BACK:
+            start = max(moment - length, since)
+            found = list(takewhile(lambda due: due <= moment, self.after(start)))
+            if len(found) >= most or start == since:
+                break
+        return found[-most:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from tests.support.console_rig import ConsoleRig, query_of
 
+from tidings.ledger.dead_letters.policies import Policies
 from tidings.operations import schedules
 from tidings.operations.actor import Actor
 from tidings.operations.schedules import CreateScheduleRequest, ScheduleView
@@ -83,12 +84,33 @@ async def test_people_and_content_are_revealed_by_a_form_that_the_audit_trail_ha
     assert "ada@example.com" in shown.text
     assert "Secret report" in shown.text
     [entry] = await console.api.fetch(
-        "SELECT details FROM operator_actions WHERE actor LIKE 'console support%'"
+        "SELECT details FROM operator_actions WHERE actor LIKE 'console support%' AND action LIKE 'revealed%'"
     )
     assert str(view.schedule.id) in entry["details"]
     viewer = await console.person("read")
     await viewer.get(f"/schedules/{view.schedule.id}")
     assert (await viewer.send(path)).status == 403
+
+
+async def test_its_page_has_its_runs_by_time_and_what_became_of_them(console: ConsoleRig) -> None:
+    view = await made(console)
+    id_, backend = view.schedule.id, console.api.backend
+    shown = await (await console.person("read")).get(f"/schedules/{id_}")
+    assert "Nothing that was sent at its last ten times is kept" in shown.text
+    move = """
+    UPDATE schedules SET cron = '* * * * *', created_at = now() - interval '1 day', next_run_at = date_trunc('minute', now())
+     WHERE id = $1
+    """
+    await console.api.execute(move, id_)
+    run = await backend.ledger.schedules.running.run_next(Policies(backend.settings).expires_at)
+    assert run is not None
+    assert (run.schedule.id, run.notifications) == (id_, 2)
+    cancel = "UPDATE notifications SET state = 'cancelled' WHERE producer = $1 AND recipient = 'bob@example.com'"
+    await console.api.execute(cancel, f"schedule {view.schedule.name}")
+    shown = await (await console.person("read")).get(f"/schedules/{id_}")
+    runs = shown.text.partition("Runs by time")[2]
+    assert "2 queued 1 cancelled 1" in runs or "2 cancelled 1 queued 1" in runs
+    assert f"{run.schedule.next_run_at:%H:%M}"[-2:] in runs
 
 
 async def test_another_tenant_s_schedule_is_none_and_a_test_key_sees_tests_only(

@@ -59,6 +59,27 @@ def test_nothing_is_due_before_it_starts_and_its_start_may_be_a_time() -> None:
     assert starts.next_times(NINE, 0, 2) == [NINE + 5 * DAY, NINE + 6 * DAY]
 
 
+@pytest.mark.parametrize(
+    ("cron", "expected"),
+    [
+        ("* * * * *", ["2026-03-02T07:58", "2026-03-02T07:59", "2026-03-02T08:00"]),
+        ("0 9 * * *", ["2026-02-28T08:00", "2026-03-01T08:00", "2026-03-02T08:00"]),
+        ("0 0 1 * *", ["2025-12-31T23:00", "2026-01-31T23:00", "2026-02-28T23:00"]),
+        ("0 0 29 2 *", []),
+    ],
+)
+def test_the_last_times_are_found_however_rare_they_are(cron: str, expected: list[str]) -> None:
+    timing = Timing(cron, "Europe/Berlin")
+    found = timing.latest(NINE, NINE - 600 * DAY, 3)
+    assert [due.isoformat()[:16] for due in found] == expected
+
+
+def test_no_last_time_is_before_its_beginning() -> None:
+    assert DAILY.latest(NINE, NINE - DAY, 3) == [NINE]
+    starting = Timing("0 9 * * *", "Europe/Berlin", starts_at=NINE + DAY)
+    assert starting.latest(NINE, NINE - 9 * DAY, 3) == []
+
+
 def test_a_week_without_a_scheduler_at_every_minute_is_one_run() -> None:
     minutely = Timing("* * * * *", "UTC")
     decision = decide(minutely, ONCE, NINE, 0, NINE + 7 * DAY + timedelta(seconds=30))

@@ -9,7 +9,8 @@ from tidings.console.filtering import FilterNames
 from tidings.console.page import Answer, ConsolePage, Html, SeeOther, Visit
 from tidings.console.problems import Forbidden
 from tidings.delivery.errors import InvalidRequest, NotFound
-from tidings.operations import dispatching, schedules
+from tidings.delivery.local_time import zone_named
+from tidings.operations import dispatching, schedule_runs, schedules
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dispatching import DispatchingRequest
@@ -74,17 +75,17 @@ def _state(text: str) -> ScheduleState:
 
 async def _show(visit: Visit) -> Html:
     view = await _found(visit, reveal=False)
-    return Html("schedules/show.html", _shown(visit, view))
+    return Html("schedules/show.html", await _shown(visit, view))
 
 
 async def _reveal(visit: Visit) -> Html:
     """The page with recipients and content, which the audit trail knows before they are shown."""
     view = await _found(visit, reveal=True)
     await note_reveal(visit.backend, visit.actor, {"schedule": str(view.schedule.id)})
-    return Html("schedules/show.html", _shown(visit, view))
+    return Html("schedules/show.html", await _shown(visit, view))
 
 
-def _shown(visit: Visit, view: ScheduleView) -> Mapping[str, Any]:
+async def _shown(visit: Visit, view: ScheduleView) -> Mapping[str, Any]:
     name, verb = (
         view.schedule.name,
         "resume" if view.schedule.state is ScheduleState.PAUSED else "pause",
@@ -94,6 +95,8 @@ def _shown(visit: Visit, view: ScheduleView) -> Mapping[str, Any]:
     return {
         "view": view,
         "data": view.as_data(),
+        "runs": await schedule_runs.past(visit.backend, view.schedule),
+        "zone": zone_named(view.schedule.timezone),
         "run_key": secrets.token_hex(8),
         "commands": {
             verb: (

@@ -14,6 +14,7 @@ from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
 from tidings.ledger.operators.actions import NOTE
 from tidings.ledger.schedules.erasing import ScheduleErasures
+from tidings.ledger.schedules.past_runs import PastRuns
 from tidings.ledger.schedules.rows import COLUMNS, Schedule, ScheduleState
 from tidings.ledger.schedules.running import RAN_BY_HAND, Running, store
 from tidings_events.notifications.base import new_id
@@ -76,6 +77,7 @@ class Schedules:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.running = Running(database)
+        self.past = PastRuns(database)
         self.erasures = ScheduleErasures(database)
 
     async def create(self, new: NewSchedule, *, actor: str) -> Schedule:
