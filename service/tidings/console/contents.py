@@ -26,7 +26,18 @@ ABOUT_DELIVERY: Final = frozenset(
     }
 )
 """Fields that are shown elsewhere on the page."""
-FIRST: Final = ("cc", "bcc", "reply_to", "sender", "subject", "title", "body", "html", "payload")
+FIRST: Final = (
+    "cc",
+    "bcc",
+    "reply_to",
+    "sender",
+    "subject",
+    "title",
+    "text",
+    "body",
+    "html",
+    "payload",
+)
 
 
 @dataclass(frozen=True, slots=True)

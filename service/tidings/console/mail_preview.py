@@ -68,6 +68,24 @@ DROPPED: Final = frozenset(
     ]
 )
 """Elements that are left out with all that is in them."""
+VOID: Final = frozenset(
+    [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+    ]
+)
+"""Elements that never end (HTML, 13.1.2)."""
 LONGEST: Final = 512 * 1024
 """Characters that are looked at."""
 DEEPEST: Final = 100
@@ -88,7 +106,7 @@ class MailReducer(HTMLParser):
         if self._dropped:
             if tag == self._dropped[-1]:
                 self._dropped.append(tag)
-        elif tag in DROPPED:
+        elif tag in DROPPED or (_is_hidden(attrs) and tag not in VOID):
             self._dropped.append(tag)
         elif tag == "a":
             self._links.append(dict(attrs).get("href") or "")
@@ -120,6 +138,12 @@ class MailReducer(HTMLParser):
     def text(self) -> str:
         """All that was kept, every element closed."""
         return "".join([*self.written, *(f"</{tag}>" for tag in reversed(self._open))])
+
+
+def _is_hidden(attrs: list[tuple[str, str | None]]) -> bool:
+    """Whether its recipient does not see it, as the words that only a list of mails shows."""
+    style = (dict(attrs).get("style") or "").replace(" ", "").lower()
+    return "display:none" in style
 
 
 def reduced(html: str) -> str:

@@ -13,6 +13,7 @@ from tests.support.console_rig import ConsoleRig, console_serving
 from tests.support.inbox_component import node_modules
 
 from tidings.settings import Settings
+from tidings.templates import STARTER
 
 PATIENCE = 15_000
 PICTURES = Path(".local/pictures")
@@ -92,6 +93,7 @@ def console_environment(postgresql_url: str, migrated_template: str) -> Iterator
         variables.setenv("TIDINGS_AMQP_URL", "amqp://127.0.0.1:1")
         variables.setenv("TIDINGS_DATABASE_URL", url)
         variables.setenv("TIDINGS_API_LISTEN", "127.0.0.1:0")
+        variables.setenv("TIDINGS_TEMPLATES_ROOT", str(STARTER))
         yield
 
 

@@ -1,5 +1,6 @@
 """Notifications in a browser: readable at any width and in any light, and by keyboard alone."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from tests.browser.console.conftest import Desk, overflows, picture, violations
 from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import BOUNCE, RETRY, LedgerRig, record_of, request_of
+from tests.support.submission_rig import mail
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Sent
@@ -14,7 +16,7 @@ from tidings.delivery.states import State
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-MAIL = {
+MAIL: dict[str, Any] = {
     "subject": "Order 10042 has been shipped",
     "body": "Dear Ada,\n\nyour order is on its way.",
     "html": '<h1 style="color: red">On its way</h1><p>Dear <b>Ada</b>, <a href="https://shop.example/10042">follow it</a>.</p>'
@@ -46,11 +48,26 @@ async def test_the_pages_fit_any_width_and_have_no_violations(
     desk: Desk, scheme: Any, width: int
 ) -> None:
     attempt = await failed(desk)
+    key = await desk.rig.api.key("send")
+    for user in ("ada", "bob"):
+        await desk.rig.api.ask(
+            "POST", "/v1/notifications", key, json=json.loads(mail(user_id=user))
+        )
     async with desk.sitting(viewport={"width": width, "height": 800}, color_scheme=scheme) as page:
         await page.goto("/console/notifications?channel=email&state=failed&state=sent")
         assert not await overflows(page)
         assert await violations(page) == []
         await picture(page, f"notifications-{scheme}-{width}")
+        await page.goto("/console/templates/preview?name=order-shipped")
+        assert not await overflows(page)
+        assert await violations(page) == []
+        mail_shown = page.frame_locator("iframe.mail >> nth=0").locator("body")
+        assert "left our warehouse" in await mail_shown.inner_text()
+        await picture(page, f"template-{scheme}-{width}")
+        await page.goto("/console/outbox")
+        assert not await overflows(page)
+        assert await violations(page) == []
+        await picture(page, f"outbox-{scheme}-{width}")
         await page.goto("/console/people")
         await page.fill("#person", "ada@example.com")
         await page.keyboard.press("Enter")

@@ -29,6 +29,7 @@ from tidings.console.mail_preview import reduced
         ("&lt;script&gt;steal()&lt;/script&gt;", "&lt;script&gt;steal()&lt;/script&gt;"),
         ("<!-- <b>hidden</b> --><![CDATA[<b>x</b>]]>Hi", "Hi"),
         ("<p>one<p>two</div></p>", "<p>one<p>two</p></p>"),
+        ('<div style="Display: NONE"><div>x</div>preview</div>Hi', "Hi"),
         ("<b><i>open", "<b><i>open</i></b>"),
         ("<b <i <script>x", "<b>x</b>"),
         ("Hi<br/>there<hr>", "Hi<br>there<hr>"),

@@ -15,11 +15,13 @@ from tidings.console.pages import (
     letters,
     notification,
     notifications,
+    outbox,
     overview,
     people,
     schedules,
     sessions,
     settings,
+    templates,
 )
 
 
@@ -41,3 +43,5 @@ def pages() -> Iterator[ConsolePage]:
     yield from settings.PAGES
     yield from health.PAGES
     yield from people.PAGES
+    yield from outbox.PAGES
+    yield from templates.PAGES
