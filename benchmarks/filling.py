@@ -39,6 +39,20 @@ SELECT gen_random_uuid(), id, 'rejected', 'rejected', '550', 'no such mailbox', 
        'receipt', recipient, 1, now(), now(), 'tidings.notifications', 'email.normal', 'application/json', body
   FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS dead_letter (id, recipient, body)
 """
+GROUPS: Final = f"""
+WITH numbered AS (
+    SELECT n, {_PAST} AS id, 'past-' || n || '@example.com' AS recipient FROM generate_series($1::bigint, $2::bigint) AS n
+), failed AS (
+    UPDATE notifications SET state = 'failed', reason = 'rejected', failure_kind = 'rejected', failure_code = '550', finished_at = now()
+     WHERE id IN (SELECT id FROM numbered)
+)
+INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, category, tenant,
+                          recipient, attempts, first_failed_at, last_failed_at, exchange, routing_key, content_type, body)
+SELECT gen_random_uuid(), id, 'rejected', 'rejected', '550', 'no such mailbox ' || n % $5, md5((n % $5)::text), 'email', 'normal',
+       'receipt', 'default', recipient, 1, now(), now(), 'tidings.notifications', 'email.normal', 'application/json',
+       convert_to(replace(replace($4::text, 'ID', id::text), 'RECIPIENT', recipient), 'UTF8')
+  FROM numbered
+"""
 INDEXES: Final = """
 SELECT indexname, replace(indexdef, ' ON ONLY ', ' ON ') AS indexdef FROM pg_indexes
  WHERE tablename IN ('notifications', 'attempts') AND indexname NOT LIKE '%pkey'
@@ -94,6 +108,18 @@ def make_dead_letter(servers: Servers, count: int) -> None:
         servers.sql(DEAD_LETTERS, *columns)
     servers.sql("ANALYZE notifications")
     servers.sql("ANALYZE dead_letters")
+    servers.sql("CHECKPOINT")
+
+
+def fill_groups(servers: Servers, count: int, groups: int) -> None:
+    """Let the first `count` notifications of the past have failed: open dead letters, evenly in so many groups."""
+    example = next(messages(1))
+    body = example.body.decode().replace(example.id, "ID").replace(example.recipient, "RECIPIENT")
+    moment = int(LONG_AGO.timestamp() * 1000)
+    for first in range(1, count + 1, CHUNK):
+        servers.sql(GROUPS, first, min(first + CHUNK - 1, count), moment, body, groups)
+    servers.sql("VACUUM ANALYZE notifications")
+    servers.sql("VACUUM ANALYZE dead_letters")
     servers.sql("CHECKPOINT")
 
 

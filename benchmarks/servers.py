@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS peer_attempts (
 """What the peers record: the same facts, without the rest that Tidings keeps of a notification."""
 
 EMPTY: Final = """
-TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters,
+TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters, dead_letter_deltas, dead_letter_hours,
+         open_dead_letters, outcome_deltas, outcome_rollups, jobs, job_items,
          inbox_messages, inbox_users, peer_notifications, peer_attempts
 """
 

@@ -47,9 +47,10 @@ def listening(stage: Stage, command: Command, port: int) -> Iterator[Served]:
         yield Served(port, processes)
 
 
-def key(environment: Mapping[str, str], scope: str) -> str:
+def key(environment: Mapping[str, str], *scopes: str) -> str:
     """A new API key of all tenants."""
-    program = [*TIDINGS, "keys", "create", "--tenant", "*", "--scope", scope, "--json"]
+    given = [word for scope in scopes for word in ("--scope", scope)]
+    program = [*TIDINGS, "keys", "create", "--tenant", "*", *given, "--json"]
     made = subprocess.run(
         program, env={**os.environ, **environment}, capture_output=True, text=True, check=True
     )

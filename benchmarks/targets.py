@@ -275,6 +275,11 @@ TARGETS: Final[Sequence[Target]] = (
     AtMost("W11", "back_s", 15, "until 10,000 are back, s"),
     AtMost("W13", "p99_ms", 50, "p99 of a page, ms", "a page of the list"),
     AtMost("W13", "p99_ms", 100, "p99 of statistics, ms", "statistics"),
+    AtMost("W15", "p95_ms", 100, "p95 of a page, ms", "pages while messages are delivered"),
+    AtMost("W15", "p95_ms", 100, "p95 of a page, ms", "pages while all are replayed too"),
+    AtMost("W15", "kb", 100, "largest page, kB", "pages while all are replayed too"),
+    AtMost("W15", "start_s", 1, "until a replay of a million starts, s", "the replay"),
+    AtLeast("W15", "replayed", 3000, "replayed/s", "the replay"),
     AtLeast("W14", "rate", 4000, "messages/s into inboxes"),
     Memory(120),
 )

@@ -17,8 +17,9 @@ from benchmarks.workloads.w11_inbox import W11
 from benchmarks.workloads.w12_retention import W12
 from benchmarks.workloads.w13_reading import W13
 from benchmarks.workloads.w14_inbox import W14
+from benchmarks.workloads.w15_console import W15
 
 WORKLOADS: Final[tuple[Workload, ...]] = (
-    *(W1, W2, W3, W4, W5, W7, W8, W9, W10, W11, W14, W6, W12, W13),
+    *(W1, W2, W3, W4, W5, W7, W8, W9, W10, W11, W14, W6, W12, W13, W15),
 )
 """In the order in which they are run: what takes longest comes last, should time run out."""
