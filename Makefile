@@ -11,7 +11,7 @@ SCALE  ?= 1
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-matrix test-mta chaos check fix schemas definitions inbox requirements bench bench-quick bench-requirements audit clean
+.PHONY: help install run pictures test test-matrix test-mta chaos check fix schemas definitions inbox requirements bench bench-quick bench-requirements audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ chaos: install ## inject faults and count losses: SCENARIO=4 N=… SEED=… KILL
 	  $(if $(MUTANTS),--mutants) $(if $(LIST),--list) $(if $(KEEP),--keep) \
 	  $(if $(DEBIAN),--debian $(DEBIAN)) $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) \
 	  $(if $(WRITE),--write docs/reliability.md) $(ARGS)
+
+pictures: install ## take the pictures of docs/console.md again
+	@$(BIN)/python -m tidings_local.packages --browser
+	@WRITE_PICTURES=1 $(BIN)/python -m pytest -q -n0 tests/browser/console/test_the_pictures.py
 
 test-matrix: install ## tests against servers, on those of Debian 13 and 14 (needs root and debootstrap)
 	@$(BIN)/python -m tests.matrix $(ARGS)
