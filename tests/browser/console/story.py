@@ -2,7 +2,10 @@
 
 from typing import Final
 
+from tests.support.api_rig import TESTER
 from tests.support.console_rig import ConsoleRig
+
+from tidings.operations import topology
 
 TRAFFIC: Final = """
 INSERT INTO outcome_deltas (minute, tenant, channel, category, outcome, provider, kind, bucket, count, attempts, first_attempts)
@@ -54,10 +57,16 @@ SELECT gen_random_uuid(), id, reason, kind, code, message, provider, fingerprint
                                     'body', 'Your order 10042 has been shipped')::text, 'UTF8')
   FROM letters
 """
+PROCESSES: Final = """
+INSERT INTO processes (actor, roles, host, pid, version, channels, templates)
+VALUES ('worker web-1:4242:7f3a', '{worker}', 'web-1', 4242, '0.2.0', '{email,sms,webhook,in_app}', ''),
+       ('scheduler+archive web-2:77:11ab', '{scheduler,archive}', 'web-2', 77, '0.2.0', '{}', '')
+"""
 FOLD: Final = "SELECT tidings_fold_rollups(1000000, 100)"
 
 
 async def tell(rig: ConsoleRig) -> None:
-    """Let the day have happened."""
-    for statement in (TRAFFIC, FAILURES, FOLD):
+    """Let the day have happened, and its processes be running."""
+    await topology.apply(rig.api.settings, TESTER)
+    for statement in (TRAFFIC, FAILURES, PROCESSES, FOLD):
         await rig.api.execute(statement)
