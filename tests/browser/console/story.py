@@ -41,7 +41,7 @@ WITH faults (place, channel, category, reason, kind, code, message, provider, co
                                finished_at, reason, failure_kind, failure_code, provider)
     SELECT id, channel, 'normal', category, recipient, 'user-' || n, 'failed', 0, 3,
            convert_to(json_build_object('id', id, 'channel', channel, 'recipient', recipient, 'category', category,
-                                        'body', 'Your order 10042 has been shipped')::text, 'UTF8'),
+                                        'subject', CASE channel WHEN 'email' THEN 'On its way' END, 'body', 'Your order 10042 has been shipped')::text, 'UTF8'),
            at - interval '4 minutes', at, reason, kind, code, provider FROM letters
 ), tried AS (
     INSERT INTO attempts (notification_id, epoch, attempt, started_at, duration_ms, state, provider, kind, code, message, worker)
@@ -54,7 +54,7 @@ INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, prov
 SELECT gen_random_uuid(), id, reason, kind, code, message, provider, fingerprint, channel, 'normal', category, 'default', recipient,
        'user-' || n, 3, at - interval '2 minutes', at, at, 'tidings.notifications', channel || '.normal', 'application/json',
        convert_to(json_build_object('id', id, 'channel', channel, 'recipient', recipient, 'category', category,
-                                    'body', 'Your order 10042 has been shipped')::text, 'UTF8')
+                                    'subject', CASE channel WHEN 'email' THEN 'On its way' END, 'body', 'Your order 10042 has been shipped')::text, 'UTF8')
   FROM letters
 """
 PROCESSES: Final = """
