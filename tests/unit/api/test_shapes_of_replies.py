@@ -44,7 +44,7 @@ def listing() -> list[Route]:
         for route in ROUTES
         if route.method == "GET"
         and route.path.startswith("/v1/")
-        and not route.path.endswith(("}", "/why", "/export", "/stream"))
+        and not route.path.endswith(("}", "/why", "/export", "/stream", "/preview", "/items.csv"))
         and route.path not in REPORTS
     ]
 

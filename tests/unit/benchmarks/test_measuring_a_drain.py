@@ -27,6 +27,6 @@ def test_a_queue_that_was_empty_at_once_shows_no_rate() -> None:
 
 
 def test_every_workload_is_run_once_under_its_own_name() -> None:
-    assert {workload.name for workload in WORKLOADS} == {f"W{number}" for number in range(1, 15)}
+    assert {workload.name for workload in WORKLOADS} == {f"W{number}" for number in range(1, 16)}
     assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
     assert W1 is WORKLOADS[0]
