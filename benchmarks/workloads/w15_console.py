@@ -66,7 +66,9 @@ PAGES: Final = (
 EXAMPLE: Final = """
 SELECT id::text AS dead_letter, notification_id::text AS notification, fingerprint FROM dead_letters WHERE state = 'open' LIMIT 1
 """
-BEGUN: Final = "SELECT EXISTS (SELECT FROM job_items WHERE job = $1::text::uuid AND result IS NOT NULL)"
+BEGUN: Final = (
+    "SELECT EXISTS (SELECT FROM job_items WHERE job = $1::text::uuid AND result IS NOT NULL)"
+)
 
 
 def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
@@ -85,9 +87,7 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
             _load(contender, job, rate),
         ):
             found = stage.servers.sql(EXAMPLE)[0]
-            names = dict(
-                zip(("dead_letter", "notification", "fingerprint"), found, strict=True)
-            )
+            names = dict(zip(("dead_letter", "notification", "fingerprint"), found, strict=True))
             visitor = _Visitor(served, key)
             pages = [page.format(**names) for page in PAGES]
             yield _measured(stage, contender, "messages are delivered", visitor.times(pages))
@@ -203,7 +203,9 @@ class _Client:
     def choose(self) -> tuple[float, str]:
         """Seconds until a job's items are chosen, and its id."""
         began = time.monotonic()
-        chosen = self.post("/v1/jobs", {"kind": "replay", "all": True, "plan": {"watch_seconds": 0}})
+        chosen = self.post(
+            "/v1/jobs", {"kind": "replay", "all": True, "plan": {"watch_seconds": 0}}
+        )
         job = str(chosen["id"])
         ended = self.until(job, lambda state: state["state"] == "preview", LONGEST_CHOICE)
         return ended - began, job
@@ -237,7 +239,9 @@ def _measured(
     what: str,
     times: Mapping[str, Sequence[tuple[float, int]]],
 ) -> Measurement:
-    p95s = {page: sorted(took for took, _ in each)[int(0.95 * TIMES)] for page, each in times.items()}
+    p95s = {
+        page: sorted(took for took, _ in each)[int(0.95 * TIMES)] for page, each in times.items()
+    }
     for page, p95 in sorted(p95s.items(), key=lambda item: -item[1])[:SLOWEST]:
         stage.say(f"W15 while {what}: p95 of {page}: {p95:.0f} ms")
     every = sorted(took for each in times.values() for took, _ in each)
