@@ -197,3 +197,55 @@ async def test_what_is_in_a_body_is_never_markup(console: ConsoleRig) -> None:
     assert form.fields["field.subject"] == hostile
     unchanged = await person.send(f"/failures/letters/{id_}/edit", form.typed(note="x", do="send"))
     assert "Nothing is changed" in unchanged.text
+
+
+async def test_the_same_field_is_edited_in_exactly_those_that_were_seen(
+    console: ConsoleRig,
+) -> None:
+    ids = [await stored(console, "ed08", locale="xx") for _ in range(3)]
+    await stored(console, "ed08", locale="de")
+    person, wanted = await operator(console), {"field": "locale", "value": "de", "which": "all"}
+    look, go = "/failures/ed08/edit-look", "/failures/ed08/edit-all"
+    for fields, words in (
+        ({**wanted, "field": ""}, "name the field"),
+        ({**wanted, "which": "ticked"}, "tick the dead letters first"),
+        ({**wanted, "field": "entity..id"}, "write it like"),
+    ):
+        refused = await person.send(look, fields)
+        assert (refused.status, words in refused.text) == (422, True), refused.text
+    shown = await person.send(look, wanted)
+    assert "Edit 4 dead letters?" in shown.text
+    assert "Edit 3 " in shown.text
+    assert '+ "locale": "de"' in shown.text
+    letters = re.findall(r'name="letter" value="([^"]+)"', shown.html)
+    assert set(ids) < set(letters)
+    assert (
+        await console.api.fetch("SELECT FROM dead_letters WHERE supersedes = $1", UUID(ids[0]))
+        == []
+    )
+    await stored(console, "ed08", locale="xx")
+    await person.send(f"/failures/letters/{ids[0]}/discard", note="wrong")
+    done = await person.send(go, {**wanted, "letter": letters})
+    assert "2 dead letters edited, 1 unchanged, 1 left alone" in done.text
+    assert "Replay 3 dead letters?" in done.text
+    edited = await console.api.fetch(
+        "SELECT body FROM dead_letters WHERE fingerprint = 'ed08' AND supersedes IS NOT NULL"
+    )
+    assert [json.loads(row["body"])["locale"] for row in edited] == ["de", "de"]
+
+
+async def test_nobody_edits_many_of_another_tenant_or_live_ones_with_a_test_key(
+    console: ConsoleRig,
+) -> None:
+    id_ = await stored(console, "ed09", locale="xx")
+    wanted = {"field": "locale", "value": "de", "letter": id_, "which": "ticked"}
+    for person in (
+        await console.person("read", "operate", tenant="bank"),
+        await operator(console, test=True),
+    ):
+        shown = await person.send("/failures/ed09/edit-look", wanted)
+        assert "Edit 0 dead letters?" in shown.text
+        await person.send("/failures/ed09/edit-all", wanted)
+    assert (await body_of(console, id_))["locale"] == "xx"
+    (row,) = await console.api.fetch("SELECT state FROM dead_letters WHERE id = $1", UUID(id_))
+    assert row["state"] == "open"

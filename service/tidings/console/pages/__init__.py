@@ -8,6 +8,7 @@ from tidings.console.pages import (
     bulk,
     channels,
     editing,
+    editing_many,
     failures,
     health,
     jobs,
@@ -33,6 +34,7 @@ def pages() -> Iterator[ConsolePage]:
     yield from bulk.PAGES
     yield from letters.PAGES
     yield from editing.PAGES
+    yield from editing_many.PAGES
     yield from jobs.PAGES
     yield from notifications.PAGES
     yield from notification.PAGES
