@@ -18,6 +18,8 @@ from tidings.operations.keys import (
 from tidings.operations.scopes import EVERY_TENANT, Scope
 from tidings.operations.times import ahead
 
+EXAMPLE: Final = "tk_live_4bF9xQ2m"
+"""Stands in commands for the prefix of a key."""
 MEANINGS: Final = {
     Scope.SEND: "submit, reschedule and cancel notifications",
     Scope.READ: "read, with people and content masked",
@@ -50,16 +52,20 @@ async def _values(
             "scope": form.all("scope"),
             "test": form.ticked("test") or visit.test,
         },
-        "cli": equivalents.command(
-            "keys",
-            "create",
-            tenant=visit.tenant or EVERY_TENANT,
-            scope=["read"],
-            name="jane",
-            expires="90d",
-            test=visit.test,
-        ),
+        "cli": f"{_creating(visit)}\n{equivalents.command('keys', 'revoke', EXAMPLE, note='left')}",
     }
+
+
+def _creating(visit: Visit) -> str:
+    return equivalents.command(
+        "keys",
+        "create",
+        tenant=visit.tenant or EVERY_TENANT,
+        scope=["read"],
+        name="jane",
+        expires="90d",
+        test=visit.test,
+    )
 
 
 async def _create(visit: Visit) -> Answer:
