@@ -90,7 +90,7 @@ async def test_each_search_is_in_the_audit_trail_and_names_nobody(
     await person.get(page.path.removeprefix("/console"))
     await person.send("/people", person="nobody")
     noted = await console.api.fetch(
-        "SELECT action, details FROM operator_actions WHERE actor LIKE $1 ORDER BY id",
+        "SELECT action, details FROM operator_actions WHERE actor LIKE $1 AND action <> 'sign in' ORDER BY id",
         f"console sue-{tenant} %",
     )
     assert {row["action"] for row in noted} == {"looked up a person"}
