@@ -28,6 +28,7 @@ MISSING: Final = {
     "dead letters": f"there is no dead letter {DEAD_LETTER['id']}; `tidings dead list` shows them",
     "jobs": f"there is no job {JOB['id']}",
     "schedules": "there is no schedule 'standup'",
+    "alerts": "there is no rule 'otp'",
     "outbox": f"{EXAMPLE['id']}: the outbox has no such entry",
     "channels": "channel: 'emial' is unknown (did you mean 'email'?); known are email, sms, whatsapp, webhook, in_app",
     "documents": "this service has release 1.0.0: load `/inbox/v1/…`",
@@ -40,6 +41,7 @@ CONFLICTS: Final = {
     "dead letters": f"dead letter {DEAD_LETTER['id']} is discarded",
     "jobs": f"job {JOB['id']} is finished, so it can't become paused",
     "schedules": "there is a schedule 'standup' already; delete it, or choose another name",
+    "alerts": "there is a rule 'otp' already; choose another name",
     "outbox": f"{EXAMPLE['id']}: it has been published",
 }
 """Details of 409, likewise."""

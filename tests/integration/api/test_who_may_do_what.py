@@ -98,6 +98,12 @@ async def test_a_test_key_changes_nothing_that_live_notifications_share(api: Api
     key = await api.key(test=True)
     refused = [route for route in ROUTES if not (route.public or route.for_test_keys)]
     assert {route.path for route in refused} == {
+        "/v1/alert-rules",
+        "/v1/alert-rules/{rule}",
+        "/v1/alert-rules/{rule}/disable",
+        "/v1/alert-rules/{rule}/enable",
+        "/v1/alert-rules/{rule}/history",
+        "/v1/alert-rules/{rule}/test",
         "/v1/audit",
         "/v1/channels/{channel}/pause",
         "/v1/channels/{channel}/resume",

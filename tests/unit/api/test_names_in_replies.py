@@ -12,7 +12,7 @@ from tidings.api.notification_schemas import components
 
 NUMBERS: Final = {
     *("epoch", "replay_epoch", "attempt", "step", "position", "index", "pid", "max_runs"),
-    *("limit", "canary", "status", "revision", "up_to"),
+    *("limit", "canary", "status", "revision", "up_to", "threshold"),
 }
 """Integers that count nothing: ordinals, limits, and the status of HTTP."""
 UNITS: Final = ("_count", "_seconds", "_ms", "_bytes", "_rate", "_per_second", "_per_notification")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tidings.api.route import Route
 from tidings.api.routes import (
+    alert_rules,
     channels,
     client_files,
     dead_letter_notes,
@@ -46,6 +47,7 @@ def routes() -> Iterator[Route]:
     yield from templates.ROUTES
     yield from outbox.ROUTES
     yield from channels.ROUTES
+    yield from alert_rules.ROUTES
     yield from doctor.ROUTES
     yield from rescheduling.ROUTES
     yield from schedules.ROUTES
