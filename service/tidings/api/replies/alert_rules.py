@@ -80,7 +80,7 @@ ALERT_RULE: Final[dict[str, Any]] = {
     "threshold": 10,
     "window_seconds": 300,
     "every_seconds": 900,
-    "destination": "slack://…",
+    "destination": "email to o…@example.com",
     "created_by": "api-key ops tk_live_4bF9xQ2m",
     "created_at": "2026-01-02T10:00:00+00:00",
     "updated_by": "api-key ops tk_live_4bF9xQ2m",
@@ -98,7 +98,7 @@ SENT_ALERT: Final[dict[str, Any]] = {
     "actor": "api-key ops tk_live_4bF9xQ2m",
     "title": "Tidings: test",
     "text": "This is a test by api-key ops tk_live_4bF9xQ2m. Nothing is wrong.\n\nRule otp",
-    "answer": "accepted",
+    "answer": "published as notification 0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c62",
     "error": None,
     "seconds": 0.31,
 }

@@ -67,8 +67,8 @@ class EditRuleBody(BaseModel):
     )
     url: Url | None = Field(
         default=None,
-        description="Of the receiver, as Apprise writes it; only with a key of all tenants. It is never shown again.",
-        examples=["slack://T1/B2/token"],
+        description="Of the receiver, as Apprise writes it, like `slack://T1/B2/token`; only with a key of all tenants. It "
+        "is never shown again.",
     )
     to_channel: Word | None = Field(
         default=None, description="In its place: the channel on which alerts are sent."
@@ -91,10 +91,11 @@ BODY: Final[dict[str, Any]] = {
     "category": "otp",
     "threshold": 10,
     "window_seconds": 300,
-    "url": "slack://T1/B2/token",
+    "to_channel": "email",
+    "recipient": "ops@example.com",
 }
 
-RuleCall = Call[RulePath, Parameters, Any]
+RuleCall = Call[RulePath, Any, Any]
 
 
 def _changes(body: EditRuleBody) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tidings.console.page import ConsolePage
 from tidings.console.pages import (
+    alerts,
     audit,
     bulk,
     channels,
@@ -47,3 +48,4 @@ def pages() -> Iterator[ConsolePage]:
     yield from people.PAGES
     yield from outbox.PAGES
     yield from templates.PAGES
+    yield from alerts.PAGES
