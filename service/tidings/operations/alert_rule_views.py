@@ -128,7 +128,7 @@ class SentAlertView:
             "text": alert.text,
             "answer": alert.answer or None,
             "error": alert.error,
-            "seconds": alert.seconds,
+            "duration_seconds": alert.seconds,
         }
 
 

@@ -60,7 +60,7 @@ class SentAlertReply(ReplyModel):
     """Of the receiver."""
     error: str | None
     """Why it was not sent."""
-    seconds: float
+    duration_seconds: float
 
 
 class SentAlertPageReply(PageReply[SentAlertReply]):
@@ -100,5 +100,5 @@ SENT_ALERT: Final[dict[str, Any]] = {
     "text": "This is a test by api-key ops tk_live_4bF9xQ2m. Nothing is wrong.\n\nRule otp",
     "answer": "published as notification 0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c62",
     "error": None,
-    "seconds": 0.31,
+    "duration_seconds": 0.31,
 }
