@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.doubles.memory_tables import Row, Statement, Tables, unnest
 
 from tidings.delivery.circuit import Phase
-from tidings.ledger.operators import alerts, controls, dispatching, queue_ages, rule_alerts
+from tidings.ledger.operators import alerts, controls, dispatching, queue_ages
 
 SAID: Final = ("channel", "provider", "phase", "reason", "since", "probe_in")
 
@@ -60,12 +60,6 @@ def note_pending(tables: Tables, topic: str, dead_letters: int) -> Sequence[Row]
     return []
 
 
-def due_rules(tables: Tables) -> Sequence[Row]:
-    """Which rules of alerts may alert: there are none."""
-    del tables
-    return []
-
-
 def paused(tables: Tables) -> Sequence[Row]:
     """Whether dispatching is paused: nobody orders it."""
     del tables
@@ -86,6 +80,5 @@ CONTROL: Final[dict[str, Statement]] = {
     controls.SAY: say,
     controls.UNSAY: unsay,
     alerts.NOTE: note_pending,
-    rule_alerts.DUE: due_rules,
     queue_ages.SAW_EMPTY: saw_queues,
 }

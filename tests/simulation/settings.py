@@ -37,7 +37,7 @@ class SimulatedSettings(Settings):
         self.__dict__["worker"] = WorkerSettings.model_construct(
             categories={}, lease_margin=lease_margin, grace=6.0
         )
-        self.__dict__["alerting"] = AlertSettings.model_construct()
+        self.__dict__["alerting"] = AlertSettings.model_construct(rules=False)
         email: ChannelSettings = EmailSettings.model_construct(
             retry=queue_delays,
             guarantee=guarantee,

@@ -61,7 +61,7 @@ class Alerting:
         gather: Seconds for which the first dead letter waits for others, to be reported with them.
         connection: Kept open while it runs, if the sender needs one.
         console: URL of the service as browsers see it, for links; empty: no links.
-        rules: Sends the alerts of the rules.
+        rules: Sends the alerts of the rules; None: other processes do.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Alerting:
         gather: float = 1.0,
         connection: BrokerConnection | None = None,
         console: str = "",
-        rules: RuleAlerting,
+        rules: RuleAlerting | None,
     ) -> None:
         self._alerts = alerts
         self._controls = controls
@@ -96,7 +96,8 @@ class Alerting:
     async def __aenter__(self) -> Self:
         if self._connection is not None:
             await self._parts.enter_async_context(self._connection)
-        await self._parts.enter_async_context(self._rules)
+        if self._rules is not None:
+            await self._parts.enter_async_context(self._rules)
         if self._sender is not None:
             self._task = BackgroundTask("alert", partial(self._work, self._sender))
         return self
@@ -118,11 +119,12 @@ class Alerting:
     @property
     def healthy(self) -> bool:
         """Whether its tasks run."""
-        return self._rules.healthy and (self._task is None or self._task.healthy)
+        return all(part is None or part.healthy for part in (self._rules, self._task))
 
     def noted(self, dead_letter: DeadLetter) -> None:
         """Count an archived dead letter."""
-        self._rules.wake()
+        if self._rules is not None:
+            self._rules.wake()
         if self._sender is not None and not is_our_own(dead_letter):
             self._new += 1
             self._wake.set()
@@ -213,7 +215,7 @@ def alert_of(settings: Settings, ledger: PostgresLedger, name: str) -> Alerting:
         every=wanted.every,
         connection=connection,
         console=settings.console.url,
-        rules=RuleAlerting(settings, ledger, name),
+        rules=RuleAlerting(settings, ledger, name) if wanted.rules else None,
     )
 
 

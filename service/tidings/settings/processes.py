@@ -72,3 +72,5 @@ class AlertSettings(BaseSettings):
     """Recipient of the alerts that are sent as notifications."""
     every: Duration = 900.0
     """Send at most one alert about dead letters and one about providers in this time."""
+    rules: bool = True
+    """Judge the rules of alerts too; `false` in an archiver that does not reach their receivers, if another does."""

@@ -153,6 +153,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
     "AlertSettings": {
         "url": ("hunter2", SECRET),
         "channel": ("email", "email"),
+        "rules": ("false", False),
         "recipient": ("ops@example.com", "ops@example.com"),
         "every": ("5m", 300.0),
     },
