@@ -10,6 +10,7 @@ import typer
 from tidings.cli.channel_names import known_channel
 from tidings.cli.commands import Commands
 from tidings.cli.console import err, out, print_json
+from tidings.cli.files import STDIN, contents
 from tidings.cli.options import AsJson, Tenant, actor, ask, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.delay import seconds
@@ -93,7 +94,9 @@ Every = Annotated[
 Url = Annotated[
     str | None,
     typer.Option(
-        "--url", metavar="URL", help="Send to this receiver: a URL of Apprise, e.g. slack://…"
+        "--url",
+        metavar="URL",
+        help="Send to this receiver: a URL of Apprise, e.g. slack://…; - reads it from standard input.",
     ),
 ]
 ToChannel = Annotated[
@@ -115,6 +118,8 @@ def _terms(**given: Any) -> dict[str, Any]:
     for name, option in (("lasting", "--window"), ("every", "--every")):
         if given[name] is not None:
             given[name] = round(parsed(seconds, given[name], option))
+    if given["url"] == STDIN:  # other users of this machine see what is typed in a command
+        given["url"] = contents("--url", STDIN).decode("utf-8", "replace").strip()
     return {name: value for name, value in given.items() if value is not None}
 
 

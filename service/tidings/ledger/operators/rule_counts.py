@@ -46,16 +46,12 @@ SELECT l.fingerprint, nullif(l.channel, '') AS channel, l.reason, l.dead_letters
        SELECT kind, code FROM dead_letters d WHERE d.fingerprint = l.fingerprint AND d.state = 'open' AND NOT d.test LIMIT 1) AS d ON true
  ORDER BY l.dead_letters DESC, l.fingerprint
 """
-SO_FAR: Final = f"""
-WITH first AS (SELECT date_trunc('minute', clock_timestamp(), 'UTC') - interval '2 minutes' AS minute),
-counted AS (
-    SELECT arrivals.minute, fingerprint, sum(arrived)::bigint AS count FROM first, LATERAL ({_STORED.format(since="first.minute")}) AS arrivals
-     GROUP BY 1, 2
-)
-SELECT (SELECT minute FROM first) AS since,
-       coalesce((SELECT jsonb_agg(jsonb_build_object('minute', minute, 'fingerprint', fingerprint, 'count', count)) FROM counted), '[]')::text AS what
-"""
+LATELY: Final = "SELECT date_trunc('minute', clock_timestamp(), 'UTC') - interval '2 minutes'"
 """Two minutes back: a dead letter whose transaction took as long still counts."""
+SO_FAR: Final = f"""
+SELECT coalesce(jsonb_agg(jsonb_build_object('minute', minute, 'fingerprint', fingerprint, 'count', count)), '[]')::text
+  FROM (SELECT minute, fingerprint, sum(arrived)::bigint AS count FROM ({_STORED.format(since="$6")}) AS arrivals GROUP BY 1, 2) AS counted
+"""
 
 PROVIDERS: Final = f"""
 SELECT channel || ' ' || provider AS name, min(since) AS since, min(reason) AS detail FROM circuits
@@ -104,9 +100,9 @@ class StandingFault:
 
 async def counted_so_far(connection: Connection, rule: AlertRule) -> Counted:
     """What a rule has seen of the last minutes."""
-    row = await connection.fetchrow(SO_FAR, rule.only, *rule.terms.filters)
-    assert row is not None  # noqa: S101  # it has no FROM
-    return Counted(row["since"], row["what"])
+    since = await connection.fetchval(LATELY)
+    what = await connection.fetchval(SO_FAR, rule.only, *rule.terms.filters, since)
+    return Counted(since, what)
 
 
 async def arrivals(
