@@ -75,6 +75,12 @@ class Root(LazyGroup):
         ),
         LazyCommand(
             OPERATE,
+            "resend",
+            "resend:resend",
+            "Send a notification again as a new one.",
+        ),
+        LazyCommand(
+            OPERATE,
             "schedules",
             "schedules:app",
             "Show, create, pause, resume, run and delete schedules.",

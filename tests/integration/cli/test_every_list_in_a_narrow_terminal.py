@@ -86,6 +86,7 @@ NO_LISTS: Final = {
     "outbox status",
     "publish",
     "reschedule",
+    "resend",
     "retention run",
     "schedules create",
     "schedules pause",

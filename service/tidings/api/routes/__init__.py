@@ -22,6 +22,7 @@ from tidings.api.routes import (
     notifications,
     outbox,
     rescheduling,
+    resending,
     scheduler,
     schedules,
     statistics,
@@ -50,6 +51,7 @@ def routes() -> Iterator[Route]:
     yield from alert_rules.ROUTES
     yield from doctor.ROUTES
     yield from rescheduling.ROUTES
+    yield from resending.ROUTES
     yield from schedules.ROUTES
     yield from scheduler.ROUTES
     yield from inbox.ROUTES

@@ -133,7 +133,7 @@ class BatchQuery(Parameters):
 
 
 async def _submit(call: AnyCall) -> Reply:
-    caller = _sender(call)
+    caller = sender(call)
     if (parts := parts_if_several(call.body)) is not None:
         request = several.SubmitSeveralRequest(caller, call.body, parts=parts)
         return _several(await several.submit_to_recipients(call.backend, call.actor, request))
@@ -142,7 +142,7 @@ async def _submit(call: AnyCall) -> Reply:
 
 
 async def _submit_batch(call: Call[Parameters, BatchQuery, bytes]) -> Reply:
-    request = several.SubmitSeveralRequest(_sender(call), call.body, call.query.atomic)
+    request = several.SubmitSeveralRequest(sender(call), call.body, call.query.atomic)
     return _several(await several.submit_batch(call.backend, call.actor, request))
 
 
@@ -156,7 +156,12 @@ def _several(view: several.SeveralView) -> Reply:
     return Reply(view, 202, REPLAYED if view.replayed else {})
 
 
-def _sender(call: AnyCall) -> Caller:
+def sender(call: AnyCall) -> Caller:
+    """Whose request it is.
+
+    Raises:
+        InvalidRequest: Its Idempotency-Key is none.
+    """
     traceparent = call.headers.get("traceparent", "")
     return Caller(
         call.principal.key,

@@ -70,6 +70,13 @@ SELECT given.id FROM unnest($1::uuid[], $2::text[], $3::text[]) AS given (id, ap
 """
 """Those that are stored, or whose Idempotency-Key came with a request that is remembered."""
 
+COPIED: Final = """
+INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
+SELECT n.id, n.epoch, n.state, n.state, $3,
+       CASE n.id WHEN $1 THEN 'copy of ' || $2::uuid ELSE 'sent again as ' || $1::uuid END
+  FROM notifications n WHERE n.id = ANY(ARRAY[$1::uuid, $2::uuid])
+"""
+
 STORED: Final = "SELECT id FROM notifications WHERE id = ANY($1::uuid[])"
 
 LEAVE_TO_OUTBOX: Final = """
@@ -229,6 +236,24 @@ class Accepting:
             if timed:
                 await connection.execute(NOTIFY, DUE)
         return answers
+
+    async def store_copy(self, submission: Submission, original: UUID, *, actor: str) -> Stored:
+        """Store a notification with the content of another one, and say in the history of both whose copy it is.
+
+        Args:
+            submission: The copy; its `due` says when a scheduler publishes it.
+            original: The one with this content.
+            actor: Who sends it again.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable: nothing is stored.
+        """
+        async with self._database.transaction() as connection:
+            [stored] = await self._store(connection, [submission], outbox=False)
+            if stored.standing is Standing.ACCEPTED:
+                await connection.execute(COPIED, submission.attempt.id, original, actor)
+                await connection.execute(NOTIFY, DUE)
+        return stored
 
     async def stored(self, ids: Sequence[UUID]) -> frozenset[UUID]:
         """Those of these ids that belong to notifications.
