@@ -243,6 +243,33 @@ async def test_one_is_rescheduled_unless_it_has_changed_since_it_was_read(
     assert "read it again" in page.text
 
 
+async def test_one_is_sent_again_once_however_often_the_button_is_pressed(
+    console: ConsoleRig, rig: LedgerRig
+) -> None:
+    tenant = a_tenant()
+    id_ = await stored(rig, tenant=tenant)
+    path = f"/notifications/{id_}"
+    support = await console.person("read", "send", "reveal", tenant=tenant)
+    page = await support.get(path)
+    once = page.html.split('name="once" value="')[1].split('"')[0]
+    page = await support.send(f"{path}/resend", once=once, recipient="nobody")
+    assert (page.status, page.path) == (422, f"/console{path}/resend")
+    sent = [await support.send(f"{path}/resend", once=once) for _ in range(2)]
+    assert "Sent again as this one" in sent[0].text
+    assert sent[0].path == sent[1].path != f"/console{path}"
+    copies = await rig.fetch("SELECT id FROM notifications WHERE tenant = $1", tenant)
+    assert len(copies) == 2
+    sender = await console.person("read", "send", tenant=tenant)
+    await sender.get(path)
+    page = await sender.send(f"{path}/resend", recipient="mallory@example.com")
+    assert page.status == 403
+    waiting = await stored(rig, State.RETRYING, tenant=tenant)
+    page = await support.send(f"/notifications/{waiting}/resend")
+    assert (page.status, "it may still arrive" in page.text) == (409, True)
+    page = await support.send(f"/notifications/{waiting}/resend", force="on")
+    assert "Sent again as this one" in page.text
+
+
 async def test_nothing_of_another_tenant_and_nothing_live_for_a_test_key(
     console: ConsoleRig, rig: LedgerRig
 ) -> None:
@@ -257,6 +284,7 @@ async def test_nothing_of_another_tenant_and_nothing_live_for_a_test_key(
         assert (await person.get(path)).status == 404
         assert (await person.send(path)).status == 404
         assert (await person.send(f"{path}/cancel", note="mine now")).status == 404
+        assert (await person.send(f"{path}/resend", force="on")).status == 404
         assert (await person.send(f"{path}/reschedule", scheduled_at="2h")).status == 404
         assert str(id_) not in (await person.get("/notifications")).html
         assert str(id_) not in (await person.get("/notifications/export")).html

@@ -1,9 +1,11 @@
 """One notification: its story, why it stands as it does, its content for those who may see it; cancelled or rescheduled."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final
 
 from tidings.console.contents import ContentField, content_fields, fields_of
@@ -12,15 +14,18 @@ from tidings.console.naming import Named, id_in_path
 from tidings.console.narrating import coming, timeline
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.console.pages.people import page_of
+from tidings.console.problems import Forbidden
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.states import State, sources
-from tidings.operations import decisions, notifications, rescheduling
+from tidings.delivery.states import UNFINISHED, State, sources
+from tidings.operations import decisions, notifications, rescheduling, resending
 from tidings.operations.notifications import CancelRequest, NotificationView, ShowRequest
 from tidings.operations.rescheduling import RescheduleRequest
+from tidings.operations.resending import ResendRequest
 from tidings.operations.reveals import note_reveal
 from tidings.operations.scopes import Scope
 from tidings.operations.submissions import checking
+from tidings.operations.submissions.callers import Caller
 from tidings.operations.submissions.checking import RenderRequest
 from tidings.operations.times import ahead
 
@@ -35,7 +40,7 @@ class EntryProblem:
     """Why a form was not carried out."""
 
     form: str
-    """`cancel` or `reschedule`."""
+    """`cancel`, `resend` or `reschedule`."""
     field: str
     text: str
     status: int
@@ -87,6 +92,8 @@ async def _page(visit: Visit, *, reveal: bool = False, problem: EntryProblem | N
         "schedule": producer.removeprefix(SCHEDULED_BY)
         if producer.startswith(SCHEDULED_BY)
         else "",
+        "once": secrets.token_urlsafe(16),
+        "unfinished": notification.state in UNFINISHED,
         "why_not_cancel": _why_not_cancel(notification.state),
         "same": _equivalents(visit, str(notification.id)),
         "problem": problem,
@@ -106,6 +113,7 @@ def _equivalents(visit: Visit, id_: str) -> Mapping[str, tuple[str, str]]:
             command("cancel", id_, note=note),
             curl(visit, "DELETE", path, id_, note=note),
         ),
+        "resend": (command("resend", id_), curl(visit, "POST", f"{path}/resend", id_, body={})),
         "reschedule": (
             command("reschedule", id_, **options),
             curl(visit, "PATCH", path, id_, body=later),
@@ -182,6 +190,27 @@ async def _reschedule(visit: Visit) -> SeeOther | Html:
     return SeeOther(f"/notifications/{id_}", f"Rescheduled: due {due:%Y-%m-%d %H:%M:%S} UTC.")
 
 
+async def _resend(visit: Visit) -> SeeOther | Html:
+    """Send it again as a new one; the form's own key sees to it that pressing twice sends once."""
+    await _found(visit)
+    form, id_ = visit.form, visit.path["id"]
+    recipient = form.text("recipient") or None
+    if recipient is not None and not visit.may(Scope.REVEAL):
+        raise Forbidden("Another recipient gets to see the content: that needs the role support.")
+    session = sha256(visit.visitor.csrf.encode()).digest()
+    caller = Caller("console", session, visit.tenant, form.text("once") or None)
+    request = ResendRequest(
+        IdPrefix.parse(id_), recipient, form.ticked("force"), visit.tenant, caller
+    )
+    try:
+        view = await resending.resend(visit.backend, visit.actor, request)
+    except InvalidRequest as error:
+        return await _again(visit, EntryProblem("resend", "recipient", str(error), 422))
+    except Refused as error:
+        return await _again(visit, EntryProblem("resend", "", str(error), 409))
+    return SeeOther(f"/notifications/{view.id}", f"Sent again as this one; it copies {id_}.")
+
+
 async def _person(visit: Visit) -> SeeOther:
     """To all that its recipient got; the address stays masked where it was."""
     id_ = str(await id_in_path(visit, Named.NOTIFICATION))
@@ -202,5 +231,6 @@ PAGES: Final = (
     ConsolePage("POST", PATH, _reveal, scope=Scope.REVEAL),
     ConsolePage("POST", f"{PATH}/person", _person),
     ConsolePage("POST", f"{PATH}/cancel", _cancel, scope=Scope.SEND),
+    ConsolePage("POST", f"{PATH}/resend", _resend, scope=Scope.SEND),
     ConsolePage("POST", f"{PATH}/reschedule", _reschedule, scope=Scope.SEND),
 )
