@@ -1,6 +1,7 @@
 """`POST /v1/notifications/{id}/resend`: a new notification with the content of another, and both say so."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ BODY = {
     "subject": "Hello",
     "body": "How are you?",
     "idempotency_key": "hello-ada",
-    "expires_at": "2999-01-01T00:00:00Z",
+    "expires_at": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
 }
 
 
