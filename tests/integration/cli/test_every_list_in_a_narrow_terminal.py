@@ -36,6 +36,10 @@ WEEKLY: Final = (
     *("--cron", "30 9 * * MON-FRI", "--zone", "America/Argentina/Buenos_Aires"),
     *("--to", "team@example.com", "--subject", "Report", "--body", "All is well."),
 )
+OF_MAIL: Final = (
+    *("--channel", "email", "--category", "one-time-passwords", "--count", "1000"),
+    *("--to-channel", "email", "--to", "operators@a-department.of-a-subsidiary.example.com"),
+)
 SCOPES: Final = ("--tenant", "a-subsidiary", "--scope", "send", "--scope", "operate")
 LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "list": (),
@@ -46,6 +50,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "audit": (),
     "settings": (),
     "retention show": (),
+    "alerts list": (),
     "jobs list": (),
     "keys list": (),
     "outbox list": (),
@@ -59,6 +64,12 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "templates list": (),
 }
 NO_LISTS: Final = {
+    "alerts create",
+    "alerts disable",
+    "alerts edit",
+    "alerts enable",
+    "alerts history",  # its rule is an argument; every width of its table is tried beside the others'
+    "alerts test",
     "inbox show",  # its user is an argument; every width of its table is tried beside the others'
     "inbox token",
     "cancel",
@@ -165,6 +176,7 @@ async def stocked(
             ("channels", "pause", "email", "--note", WHY),
             ("templates", "init", str(tmp_path / "templates")),
             ("schedules", "create", "report-of-every-week", "email", *WEEKLY),
+            ("alerts", "create", "one-time passwords of a subsidiary", *OF_MAIL),
             ("keys", "create", "--name", "the-warehouse-of-a-subsidiary", *SCOPES),
         ):
             assert (await tidings(*command, env=env)).code == 0

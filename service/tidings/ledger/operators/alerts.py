@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from tidings.ledger.database import Database
@@ -50,15 +50,20 @@ SELECT CASE sent_at WHEN '-infinity' THEN 0
 """
 
 WORST: Final = """
-SELECT fingerprint, reason, channel, count(*) AS dead_letters,
-       (array_agg(kind ORDER BY dead_lettered_at DESC))[1] AS kind, (array_agg(code ORDER BY dead_lettered_at DESC))[1] AS code
-  FROM dead_letters
- WHERE dead_lettered_at > coalesce($1, '-infinity'::timestamptz) AND state IN ('open', 'replaying', 'replayed')
-   AND NOT test
- GROUP BY fingerprint, reason, channel
- ORDER BY dead_letters DESC, fingerprint
- LIMIT $2
+WITH largest AS (
+    SELECT fingerprint, reason, channel, sum(arrived)::bigint AS dead_letters
+      FROM (SELECT fingerprint, reason, channel, arrived FROM dead_letter_minutes WHERE minute >= $1
+             UNION ALL SELECT fingerprint, reason, channel, arrived FROM dead_letter_deltas WHERE arrived > 0 AND minute >= $1) AS arrivals
+     GROUP BY 1, 2, 3 ORDER BY dead_letters DESC, fingerprint LIMIT $2
+)
+SELECT l.fingerprint, l.reason, nullif(l.channel, '') AS channel, l.dead_letters, coalesce(d.kind, '') AS kind, coalesce(d.code, '') AS code
+  FROM largest l LEFT JOIN LATERAL (
+       SELECT kind, code FROM dead_letters d WHERE d.fingerprint = l.fingerprint AND d.state = 'open' AND NOT d.test LIMIT 1) AS d ON true
+ ORDER BY l.dead_letters DESC, l.fingerprint
 """
+"""By minutes, and not by reading the dead letters: in a storm there are a million. Those that came in the minute of the last
+alert are among them."""
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,8 @@ class Alerts:
     async def worst(self, since: datetime | None, limit: int = 5) -> Sequence[AlertGroup]:
         """The largest groups of messages dead-lettered since then."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(WORST, since, limit)
+            first = (since or EARLIEST).replace(second=0, microsecond=0)
+            rows = await connection.fetch(WORST, first, limit)
         return [
             AlertGroup(
                 row["fingerprint"],
