@@ -159,10 +159,12 @@ class Laptop:
         return out.decode()
 
     async def api_key(self) -> str:
-        """A key of the HTTP API to try it with, for a week: always the same. Raises like `tidings`."""
+        """A key to try the console and the HTTP API with, for a week: always the same. Raises like `tidings`."""
         async with self._making_key:
             if not self._key:
-                scopes = (f"--scope={scope}" for scope in ("send", "read", "operate", "admin"))
+                scopes = (
+                    f"--scope={scope}" for scope in ("send", "read", "reveal", "operate", "admin")
+                )
                 how = ("--tenant", "*", *scopes, "--name", "make-run", "--expires", "7d")
                 self._key = (await self.tidings("keys", "create", *how)).strip()
         return self._key

@@ -126,6 +126,8 @@ def where_to_look(laptop: "Laptop", key: str, shown: UUID | None) -> Iterator[st
 
 
 def _addresses(laptop: "Laptop") -> Iterator[tuple[str, str]]:
+    yield "Console", f"http://{laptop.environment['TIDINGS_API_LISTEN']}/console/"
+    yield "", "sign in with the key below"
     yield "In-app inbox", laptop.inbox.url
     if laptop.rabbitmq is not None:
         yield "RabbitMQ management", laptop.rabbitmq.management_url

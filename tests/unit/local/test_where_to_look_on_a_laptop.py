@@ -45,6 +45,7 @@ def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
         "tidings publish email --to you@example.com --subject Hello --body 'It works.'",
         "tidings list",
         f"tidings / {'f' * 24}",
+        "Console              http://127.0.0.1:8000/console/",
         f"KEY=tk_live_{'k' * 38}",
         f'curl -H "Authorization: Bearer $KEY" $API/notifications/{UUID(int=7)}',
     ):
