@@ -68,9 +68,10 @@ def found(
         targets: Seconds, by category, within which 95 of 100 should be sent.
         all_tenants: Whether to say what concerns all: servers, channels, queues, schedulers.
     """
-    seen = [*_own(numbers, groups, targets)]
+    seen = [_fault(Concern.SERVER, "", error) for error in numbers.errors]
     if all_tenants:
         seen += [*_shared(numbers, scheduling)]
+    seen += [*_own(numbers, groups, targets)]  # there may be many of these
     return sorted(seen, key=lambda each: list(AttentionLevel).index(each.level))
 
 
@@ -80,8 +81,6 @@ def _own(
     targets: Mapping[str, float],
 ) -> Iterator[Attention]:
     """What concerns a tenant too."""
-    for error in numbers.errors:
-        yield _fault(Concern.SERVER, "", error)
     if numbers.backlog is not None and numbers.backlog.overdue:
         text = f"{counted(numbers.backlog.overdue, 'scheduled notification')} overdue"
         yield _fault(Concern.OVERDUE, "", text)
