@@ -106,6 +106,8 @@ class DeadLetterDetailsReply(DeadLetterReply):
     """Why its body can't be read as a notification."""
     not_replayable_reason: str | None
     """Why a replay would leave it alone."""
+    body_sha256: str
+    """Of its body: an edit may name the one that it is based on."""
     body_text: str | None
     """Only with `reveal`."""
     body_base64: str | None
@@ -213,6 +215,7 @@ DEAD_LETTER_DETAILS: Final[dict[str, Any]] = {
     "outline": {"channel": "email", "recipient": "j…@example.com"},
     "problems": [],
     "not_replayable_reason": None,
+    "body_sha256": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
     "body_text": None,
     "body_base64": None,
 }

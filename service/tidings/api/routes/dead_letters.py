@@ -1,9 +1,9 @@
 """`/v1/dead-letters`: listed, grouped, shown, edited, discarded, replayed."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from tidings.api.etags import etag_of, matches
 from tidings.api.problems import (
@@ -84,6 +84,9 @@ class EditBody(BaseModel):
     set: dict[str, Any] = Field({}, description="Values by field, e.g. `recipient` or `entity.id`.")
     unset: list[Text] = Field([], description="Fields to be removed.")
     body: dict[str, Any] | None = Field(None, description="Replaces the whole body instead.")
+    based_on: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = Field(
+        None, description="`body_sha256` as it was read: 409 if it has another body by now."
+    )
 
     @model_validator(mode="after")
     def _changes_something(self) -> "EditBody":
@@ -123,7 +126,7 @@ async def _edit(call: Call[DeadLetterPath, Parameters, EditBody]) -> Reply:
                 PRECONDITION_FAILED, f"dead letter {call.path.id} has changed since: read it again"
             )
     body = call.body
-    change = DeadLetterEdit(body.set, tuple(body.unset), body.body)
+    change = DeadLetterEdit(body.set, tuple(body.unset), body.body, body.based_on)
     edited = await acting.edit(call.backend, call.actor, _named(call), change)
     return Reply(edited, 201, {"Location": f"/v1/dead-letters/{edited.id}"})
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, Final, TypeAlias
 from uuid import UUID, uuid4
 
@@ -216,16 +217,35 @@ class Editing:
         return done
 
     async def supersede(
-        self, dead_letter: UUID, body: bytes, *, expires_at: ExpiresAt, actor: str
+        self,
+        dead_letter: UUID,
+        body: bytes,
+        *,
+        expires_at: ExpiresAt,
+        actor: str,
+        based_on: str | None = None,
     ) -> UUID:
         """Store a dead letter with this body in the place of one; the new dead letter's id.
+
+        Args:
+            dead_letter: The one that is edited.
+            body: Of the new one.
+            expires_at: As for `edit`.
+            actor: As for `edit`.
+            based_on: SHA-256 of the body that it must still have, in hexadecimal.
 
         Raises:
             InvalidNotification: The body can't be read.
             Refused: The dead letter is not open any more, or its notification has moved on.
         """
         parse(body)
-        done = await self.edit([dead_letter], lambda _: body, expires_at=expires_at, actor=actor)
+
+        def change(before: bytes) -> bytes:
+            if based_on not in {None, sha256(before).hexdigest()}:
+                raise Refused(f"dead letter {dead_letter} has another body by now: read it again")
+            return body
+
+        done = await self.edit([dead_letter], change, expires_at=expires_at, actor=actor)
         for refusal in done.not_edited:
             raise Refused(refusal.message)
         return done.edited[0].new

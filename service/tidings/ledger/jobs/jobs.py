@@ -9,7 +9,7 @@ from uuid import UUID
 from tidings.delivery.errors import NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix, ambiguous
 from tidings.delivery.jobs import JobState, Plan, sources
-from tidings.ledger.database import Database
+from tidings.ledger.database import Connection, Database
 from tidings.ledger.jobs.rows import JOB, Job
 from tidings.ledger.positions import Position
 
@@ -58,6 +58,16 @@ WITH changed AS (
 )
 SELECT {JOB} FROM changed
 """
+
+OF_ONE: Final = """
+SELECT j.changed_by, now() - j.started_at AS since
+  FROM jobs j JOIN job_items i ON i.job = j.id AND i.position = 1
+ WHERE j.state = 'running' AND j.kind = 'replay' AND j.items = 1 AND j.id <> $1 AND i.item = $2 AND i.result IS NULL
+ LIMIT 1
+"""
+"""A replay of this one dead letter that has been started and not begun."""
+
+LOCK_ONE: Final = "SELECT FROM dead_letters WHERE id = $1 FOR UPDATE"
 
 TAKE: Final = f"""
 UPDATE jobs SET holder = $1, lease_until = now() + $2::float8 * interval '1 second'
@@ -116,6 +126,15 @@ class JobChange:
     reason: str = ""
     plan: Plan | None = None
     starts_in: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another person who has started the same."""
+
+    actor: str
+    seconds: float
+    """Since then."""
 
 
 class Jobs:
@@ -177,19 +196,23 @@ class Jobs:
 
     async def change(self, job: UUID, to: JobChange, tenant: str | None = None) -> Job | None:
         """Move a job to another state; None if the state that it is in does not allow that."""
-        allowed = [state.value for state in sources(to.state)]
-        plan = to.plan
-        values = (
-            (None,) * 5
-            if plan is None
-            else (plan.force, plan.rate, list(plan.canary), plan.stop_at, plan.watch)
-        )
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(
-                *(CHANGE, job, tenant, to.state.value, allowed, to.actor, to.reason),
-                *(*values, to.starts_in),
-            )
-        return None if row is None else Job.of(row)
+            return await _change(connection, job, to, tenant)
+
+    async def start_alone(
+        self, job: UUID, dead_letter: UUID, to: JobChange, tenant: str | None = None
+    ) -> Job | Rival | None:
+        """Start the replay of one dead letter, unless another has been started that has not begun.
+
+        Returns:
+            The job; who was faster; None as `change`.
+        """
+        async with self._database.transaction() as connection:
+            # Whoever comes second waits here, and sees then what the first has started.
+            await connection.execute(LOCK_ONE, dead_letter)
+            if (rival := await connection.fetchrow(OF_ONE, job, dead_letter)) is not None:
+                return Rival(rival["changed_by"], rival["since"].total_seconds())
+            return await _change(connection, job, to, tenant)
 
     async def take(self, holder: str, job: UUID | None = None) -> Job | None:
         """Take a running job that no process works on and whose time has come: this one, or whichever waits longest."""
@@ -246,3 +269,20 @@ class Jobs:
         async with self._database.connection() as connection:
             deleted: int = await connection.fetchval(TIDY, age, most)
         return deleted
+
+
+async def _change(
+    connection: Connection, job: UUID, to: JobChange, tenant: str | None
+) -> Job | None:
+    allowed = [state.value for state in sources(to.state)]
+    plan = to.plan
+    values = (
+        (None,) * 5
+        if plan is None
+        else (plan.force, plan.rate, list(plan.canary), plan.stop_at, plan.watch)
+    )
+    row = await connection.fetchrow(
+        *(CHANGE, job, tenant, to.state.value, allowed, to.actor, to.reason),
+        *(*values, to.starts_in),
+    )
+    return None if row is None else Job.of(row)

@@ -3,9 +3,11 @@
 import base64
 import json
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, Plan
@@ -18,6 +20,7 @@ from tidings.operations.dead_letters.body import MalformedEdit, checked, with_fi
 from tidings.operations.dead_letters.discards import DiscardRequest
 from tidings.operations.dead_letters.edits import SupersedeRequest
 from tidings.operations.dead_letters.notes import stated
+from tidings.operations.dead_letters.others import overtaken, why_refused
 from tidings.operations.dead_letters.views import DeadLetterInFull, DeadLetterView
 from tidings.operations.jobs import control
 from tidings.operations.jobs.views import JobView
@@ -58,6 +61,7 @@ class DeadLetterHistory:
             "outline": None if found.outline is None else json.loads(found.outline),
             "problems": list(found.problems),
             "not_replayable_reason": found.refused,
+            "body_sha256": found.digest,
             "body_text": None if body is None else body.decode("utf-8", "replace"),
             "body_base64": None if body is None else base64.b64encode(body).decode(),
         }
@@ -72,6 +76,8 @@ class DeadLetterEdit:
     unset: tuple[str, ...] = ()
     body: dict[str, Any] | None = None
     """Replaces the whole body."""
+    based_on: str | None = None
+    """`body_sha256` as it was read: refused if it has another body by now."""
 
 
 async def details(
@@ -105,7 +111,8 @@ async def edit(
     Raises:
         NotFound: There is none, or it is another tenant's.
         InvalidRequest: The edited body is no notification.
-        Refused: It is no longer open, or its notification has moved on.
+        Refused: It is no longer open (says who did what with it), has another body by now, or its notification has
+            moved on.
     """
     before = await edits.open_dead_letter(backend, request.prefix, request.tenant)
     if change.body is not None:
@@ -117,7 +124,10 @@ async def edit(
         checked(after)
     except MalformedEdit as malformed:
         raise InvalidRequest(str(malformed), field="set" if change.set else "body") from None
-    new = await edits.supersede(backend, actor, SupersedeRequest(before.id, after))
+    digest = sha256(before.body).hexdigest()
+    if change.based_on not in {None, digest}:
+        raise Refused(f"dead letter {before.id} has another body by now: read it again")
+    new = await edits.supersede(backend, actor, SupersedeRequest(before.id, after, digest))
     return await _shown(backend, new)
 
 
@@ -129,12 +139,13 @@ async def discard(
     Raises:
         NotFound: There is none, or it is another tenant's.
         InvalidRequest: The note is empty.
-        Refused: It is no longer open.
+        Refused: It is no longer open; says who did what with it.
     """
     found, _ = await lookup.stored(backend, request.prefix, request.tenant)
     done = await discards.discard(backend, actor, DiscardRequest([found.id], stated(note)))
     if not done.closed:
-        raise Refused(f"dead letter {found.id} is {done.states.get(found.id, found.state)}")
+        busy = Refused(f"another process is using dead letter {found.id}: try again")
+        raise await why_refused(backend, found.id, busy)
     return await _shown(backend, found.id)
 
 
@@ -157,12 +168,18 @@ async def replay(
 
     Raises:
         NotFound: There is none, or it is another tenant's.
+        Refused: It is no longer open, or another person has just started a replay of it; says who and when.
     """
     found, _ = await lookup.stored(backend, request.prefix, request.tenant)
+    again = force and found.state is DeadLetterState.REPLAYED
+    if not (again or found.state is DeadLetterState.OPEN):
+        raise overtaken(found)
     wanted = DeadLetterFilter(ids=(found.id,), tenant=request.tenant, test=found.test or None)
     plan = Plan(force=force)
     job = await control.look(backend, actor, JobKind.REPLAY, wanted, plan=plan)
-    return await control.start(backend, actor, job.id, tenant=request.tenant, starts_in=starts_in)
+    return await control.start_alone(
+        backend, actor, job.id, found.id, tenant=request.tenant, starts_in=starts_in
+    )
 
 
 async def _shown(backend: Backend, dead_letter: UUID) -> DeadLetterView:

@@ -18,6 +18,7 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.body import changes, with_fields
 from tidings.operations.dead_letters.lookup import stored
+from tidings.operations.dead_letters.others import overtaken, why_refused
 from tidings.operations.dead_letters.pacing import AT_ONCE, FEW, INTERRUPTED, batches
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.masks import discreet
@@ -79,6 +80,8 @@ class SupersedeRequest:
 
     dead_letter: UUID
     body: bytes = field(repr=False)
+    based_on: str | None = None
+    """SHA-256 of the body that was edited, in hexadecimal: refused if another is stored by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +218,7 @@ async def open_dead_letter(
     """
     dead_letter, body = await stored(backend, id, tenant)
     if dead_letter.state is not DeadLetterState.OPEN:
-        raise Refused(
-            f"dead letter {dead_letter.id} is {dead_letter.state}: only an open one can be edited"
-        )
+        raise overtaken(dead_letter)
     return EditableDeadLetter(dead_letter.id, dead_letter.notification_id, body)
 
 
@@ -225,9 +226,16 @@ async def supersede(backend: Backend, actor: Actor, request: SupersedeRequest) -
     """Put another dead letter in the place of one; the new one's id.
 
     Raises:
-        Refused: The dead letter is not open any more, or its notification has moved on.
+        Refused: The dead letter is not open any more, says who did what with it; or it has another body by now, or its
+            notification has moved on.
     """
     expires_at = Policies(backend.settings).expires_at
-    return await backend.ledger.dead_letters.editing.supersede(
-        request.dead_letter, request.body, expires_at=expires_at, actor=str(actor)
-    )
+    try:
+        return await backend.ledger.dead_letters.editing.supersede(
+            *(request.dead_letter, request.body),
+            based_on=request.based_on,
+            expires_at=expires_at,
+            actor=str(actor),
+        )
+    except Refused as refused:
+        raise await why_refused(backend, request.dead_letter, refused) from None

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from typing import Any, Self
 
 from tidings.delivery.archiving import refusal
@@ -217,4 +218,5 @@ def in_full(
         tuple(problems),
         remedy,
         refused,
+        digest=sha256(body).hexdigest(),
     )

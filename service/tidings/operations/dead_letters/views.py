@@ -127,6 +127,8 @@ class DeadLetterInFull:
     refused: str | None
     """Why it can't be sent again, whatever is in it."""
     group_notes: tuple[GroupNote, ...] = ()
+    digest: str = ""
+    """SHA-256 of its body, in hexadecimal: an edit may name the one that it is based on."""
     """Notes on its group: of its tenant, and of all tenants for those who may see them."""
 
     def as_data(self) -> dict[str, Any]:

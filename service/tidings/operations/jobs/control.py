@@ -11,7 +11,7 @@ from tidings.delivery.jobs import LONGEST_DELAY, JobKind, JobState, Plan
 from tidings.delivery.states import State
 from tidings.delivery.states import sources as states_before
 from tidings.ledger.dead_letters.search import DeadLetterFilter
-from tidings.ledger.jobs.jobs import JobChange
+from tidings.ledger.jobs.jobs import JobChange, Rival
 from tidings.ledger.jobs.rows import Job, NewJob
 from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.positions import Position
@@ -22,6 +22,7 @@ from tidings.operations.jobs import choosing
 from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.masks import shown
 from tidings.operations.pages import PageView, page_of
+from tidings.operations.times import span
 from tidings_events.notifications.base import new_id
 
 __all__ = ["JobView", "cancel", "items", "list_", "pause", "resume", "show", "start"]
@@ -185,12 +186,43 @@ async def start(
         NotFound: There is no such job.
         Refused: It was started before, or cancelled.
     """
+    change = JobChange(JobState.RUNNING, str(actor), plan=plan, starts_in=_delay(starts_in))
+    return await _changed(backend, id, change, tenant)
+
+
+async def start_alone(
+    backend: Backend,
+    actor: Actor,
+    id: UUID,
+    dead_letter: UUID,
+    *,
+    tenant: str | None = None,
+    starts_in: float = 0.0,
+) -> JobView:
+    """Start the replay of one dead letter, unless another person has just started one.
+
+    Raises:
+        InvalidRequest: The delay is negative or too long.
+        Refused: Another person was faster; says who and when.
+    """
+    change = JobChange(JobState.RUNNING, str(actor), starts_in=_delay(starts_in))
+    match await backend.ledger.jobs.start_alone(id, dead_letter, change, tenant):
+        case Job() as job:
+            return JobView.of(job)
+        case Rival(who, seconds):
+            await forget(backend, actor, id)
+            when = f"{span(round(seconds))} ago" if seconds >= 1 else "just now"
+            raise Refused(f"{who} started a replay of dead letter {dead_letter} {when}")
+        case None:
+            raise Refused(f"job {id} is no preview any more")
+
+
+def _delay(starts_in: float) -> float:
     if not 0 <= starts_in <= LONGEST_DELAY:
         raise InvalidRequest(
             f"{starts_in:g} is not from 0 to {LONGEST_DELAY:g} seconds", field="starts_in_seconds"
         )
-    change = JobChange(JobState.RUNNING, str(actor), plan=plan, starts_in=starts_in)
-    return await _changed(backend, id, change, tenant)
+    return starts_in
 
 
 async def show(backend: Backend, id: IdPrefix, *, tenant: str | None = None) -> JobView:
