@@ -19,11 +19,11 @@ def resend(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send a notification again as a new one, with the same content and another id.
+    """Send a notification again as a new one.
 
-    It goes out as soon as a scheduler runs, whatever times the first one had; the history of each names the other. Not
-    possible once its content is deleted or erased. Exit code 1 if it is unknown or still under way. What failed is better
-    replayed (`tidings replay`): it stays one notification.
+    The new one has the same content and another id. It goes out as soon as a scheduler runs, whatever times the first one
+    had; the history of each names the other. Not possible once its content is deleted or erased. Exit code 1 if it is
+    unknown or still under way. What failed is better replayed (`tidings replay`): it stays one notification.
 
     Examples:
       [bold]tidings resend 0192f0c1[/]

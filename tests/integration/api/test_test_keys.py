@@ -20,6 +20,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /v1/dead-letters/{id}/note": {"note": "seen"},
     "POST /v1/dead-letters/{id}/discard": {"note": "no longer needed"},
     "POST /v1/schedules/{id}/run": {"recipients": ["ada@example.com"]},
+    "POST /v1/notifications/{id}/resend": {"force": True},
     "POST /v1/outbox/{id}/mark-failed": {"note": "given up"},
     "POST /v1/outbox/{id}/mark-pending": {"note": "again"},
 }
