@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tidings.console import signing_in
 from tidings.console.entrance import Entrance
@@ -93,11 +93,21 @@ class Console:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; it raises nothing that a page can say."""
-        request = Request(scope, receive)
+        request, started = Request(scope, receive), False
         scope.setdefault("app", self)  # so that the router raises what it does not find
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await self._router(scope, receive, send)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the person gets a page
+            await self._router(scope, receive, answer)
+        except Exception as error:
+            if (
+                started
+            ):  # half a download: the connection is cut, so that nobody takes it for the whole
+                raise
             await self._error(request, error, scope.get("tidings.visitor"))(scope, receive, send)
 
     def _endpoint(self, page: ConsolePage) -> Callable[[Request], Awaitable[Response]]:
@@ -210,6 +220,7 @@ class Console:
 
 
 async def _asset(request: Request) -> Response:
+    """A file that never changes under its address, so that it is loaded once by each browser."""
     name = request.path_params["name"]
     body = assets().get(name)
     if body is None:

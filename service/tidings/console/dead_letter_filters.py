@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from enum import StrEnum
+from typing import Any, Final, Self, TypeVar
+from uuid import UUID
 
 from tidings.console.equivalents import Option
 from tidings.console.filtering import FilterNames
@@ -11,7 +13,10 @@ from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.outcome import Reason
 from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.suggestions import unknown
 from tidings_events import CHANNELS
+
+Member = TypeVar("Member", bound=StrEnum)
 
 PERIODS: Final = ("1h", "24h", "7d", "30d")
 IN_COMMANDS: Final = {"user_id": "user", "recipient": "to"}
@@ -75,7 +80,8 @@ class DeadLetterChoice:
         values = {name: given[name][-1] for name in SINGLE if given.get(name)}
         values |= _limits(visit, fingerprint)
         test = visit.test or "true" in given.get("test", ())
-        return cls(values, tuple(map(_state, given["state"])), test)
+        states = (_member(DeadLetterState, text, "state") for text in given["state"])
+        return cls(values, tuple(states), test)
 
     @classmethod
     def of_group(cls, visit: Visit, fingerprint: str) -> Self:
@@ -95,7 +101,7 @@ class DeadLetterChoice:
             IN_COMMANDS.get(name, name): value for name, value in self.values.items()
         }
         if "reason" in given:
-            given["reason"] = _reason(given["reason"])
+            given["reason"] = _member(Reason, given["reason"], "reason")
         return DeadLetterQuery.read(**given, states=self.states or states, test=self.test)
 
     @property
@@ -112,22 +118,28 @@ class DeadLetterChoice:
         return {**self.values, **({"test": True} if self.test else {})}
 
 
+def ticked(visit: Visit) -> list[UUID]:
+    """The dead letters that were ticked in a form.
+
+    Raises:
+        InvalidRequest: None were, or a row has no id.
+    """
+    try:
+        ids = [UUID(letter) for letter in visit.form.all("letter")]
+    except ValueError:
+        raise InvalidRequest("a ticked row has no id", field="letter") from None
+    if not ids:
+        raise InvalidRequest("tick the dead letters first, or choose all that match")
+    return ids
+
+
 def _limits(visit: Visit, fingerprint: str | None) -> dict[str, str]:
     given = {"tenant": visit.tenant, "fingerprint": fingerprint}
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _reason(text: str) -> Reason:
+def _member(kind: type[Member], text: str, field: str) -> Member:
     try:
-        return Reason(text)
+        return kind(text)
     except ValueError:
-        known = ", ".join(Reason)
-        raise InvalidRequest(f"{text!r} is unknown; known are {known}", field="reason") from None
-
-
-def _state(text: str) -> DeadLetterState:
-    try:
-        return DeadLetterState(text)
-    except ValueError:
-        known = ", ".join(DeadLetterState)
-        raise InvalidRequest(f"{text!r} is unknown; known are {known}", field="state") from None
+        raise InvalidRequest(unknown(text, list(kind)), field=field) from None

@@ -32,6 +32,7 @@ def assets() -> Mapping[str, bytes]:
     return {path.name: path.read_bytes() for path in ASSETS.iterdir()}
 
 
+@cache
 def asset(name: str) -> str:
     """The address of a file that pages load; another after each change of it, so that browsers may keep it for ever."""
     digest = hashlib.sha256(assets()[name]).hexdigest()[:12]
@@ -141,7 +142,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
+        auto_reload=False,
     )
     made.filters.update(
         moment=moment,

@@ -4,13 +4,13 @@ import asyncio
 import base64
 import csv
 import io
-import json
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 from tests.support.api_rig import ApiRig
+from tests.support.stored_dead_letters import store_dead_letter
 from tests.support.worker_rig import eventually
 
 from tidings.operations.jobs import results
@@ -19,27 +19,9 @@ from tidings.runtime.background import end
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-INSERT = """
-INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, tenant,
-                          category, recipient, attempts, first_failed_at, last_failed_at, exchange, routing_key, body)
-VALUES ($1, $2, 'rejected', 'rejected', '550', 'no such mailbox', $3, 'email', 'normal', $4, 'receipt', 'ada@example.com', 1,
-        now(), now(), 'tidings.notifications', 'email.normal', $5)
-"""
-
 
 async def made(api: ApiRig, tenant: str = "shop", group: str = "abc123") -> UUID:
-    id, about = uuid4(), uuid4()
-    body = {
-        "id": str(about),
-        "version": 1,
-        "channel": "email",
-        "tenant": tenant,
-        "recipient": "ada@example.com",
-        "subject": "Hello",
-        "body": "How are you?",
-    }
-    await api.execute(INSERT, id, about, group, tenant, json.dumps(body).encode())
-    return id
+    return await store_dead_letter(api, group, tenant)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,9 +1,8 @@
 """Bulk actions on dead letters: those that are ticked, or all that match, become a job that waits to be confirmed."""
 
 from typing import Final
-from uuid import UUID
 
-from tidings.console.dead_letter_filters import DeadLetterChoice
+from tidings.console.dead_letter_filters import DeadLetterChoice, ticked
 from tidings.console.page import Answer, ConsolePage, SeeOther, Visit
 from tidings.console.pages.failures import group_page, groups_page
 from tidings.delivery.errors import InvalidRequest
@@ -56,12 +55,7 @@ def _kind(text: str) -> JobKind:
 
 def _ticked(visit: Visit) -> DeadLetterQuery:
     """The dead letters that were ticked, so far as the person may see them."""
-    try:
-        ids = [IdPrefix.parse(str(UUID(letter))) for letter in visit.form.all("letter")]
-    except ValueError:
-        raise InvalidRequest("a ticked row has no id", field="letter") from None
-    if not ids:
-        raise InvalidRequest("tick the dead letters first, or choose all that match")
+    ids = [IdPrefix.parse(str(id_)) for id_ in ticked(visit)]
     return DeadLetterQuery.read(ids=ids, tenant=visit.tenant, test=visit.test or None)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from tidings.console.dead_letter_filters import DeadLetterChoice
+from tidings.console.dead_letter_filters import DeadLetterChoice, ticked
 from tidings.console.equivalents import command
 from tidings.console.page import Answer, ConsolePage, Html, SeeOther, Visit
 from tidings.console.pages.failures import group_page
@@ -54,7 +54,7 @@ async def _look(visit: Visit) -> Answer:
 async def _edit(visit: Visit) -> Answer:
     fingerprint = visit.path["fingerprint"]
     try:
-        change, ids = _change(visit), _ids(visit)
+        change, ids = _change(visit), ticked(visit)
         chosen = await edits.choose(visit.backend, _named(visit, ids))
         request = EditRequest(chosen, change)
         done = await edits.edit(visit.backend, visit.actor, request, asyncio.Event())
@@ -106,7 +106,7 @@ async def _query(visit: Visit, fingerprint: str) -> DeadLetterQuery:
         InvalidRequest: None are ticked, or there are too many for a page.
     """
     if visit.form.text("which") != "all":
-        return _named(visit, _ids(visit))
+        return _named(visit, ticked(visit))
     query = DeadLetterChoice.read(visit, fingerprint).query()
     groups = (await lookup.groups(visit.backend, query, 1)).data
     if groups and groups[0].group.dead_letters > MOST:
@@ -114,16 +114,6 @@ async def _query(visit: Visit, fingerprint: str) -> DeadLetterQuery:
             f"a page edits {MOST:,} dead letters at most: for more, `tidings dead edit --fingerprint {fingerprint} --set …`"
         )
     return query
-
-
-def _ids(visit: Visit) -> list[UUID]:
-    try:
-        ids = [UUID(letter) for letter in visit.form.all("letter")]
-    except ValueError:
-        raise InvalidRequest("a ticked row has no id", field="letter") from None
-    if not ids:
-        raise InvalidRequest("tick the dead letters first, or choose all that match")
-    return ids
 
 
 def _named(visit: Visit, ids: list[UUID]) -> DeadLetterQuery:

@@ -44,11 +44,16 @@ expires_at > now() AND last_used_at > now() - $2::float8 * interval '1 second'
          WHERE k.prefix = s.api_key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())))
 """
 
-FIND: Final = f"SELECT {_ROW} FROM console_sessions s WHERE hash = $1 AND {VALID}"
-
-USE: Final = """
-UPDATE console_sessions SET last_used_at = now() WHERE hash = $1 AND last_used_at < now() - interval '1 minute'
+FIND: Final = f"""
+WITH found AS (
+    SELECT {_ROW} FROM console_sessions s WHERE hash = $1 AND {VALID}
+), used AS (
+    UPDATE console_sessions s SET last_used_at = now() FROM found
+     WHERE s.id = found.id AND found.last_used_at < now() - interval '1 minute'
+)
+SELECT * FROM found
 """
+"""Its use is written once a minute: a page asks for it at each request."""
 
 END: Final = "DELETE FROM console_sessions WHERE hash = $1 RETURNING id"
 
@@ -118,8 +123,6 @@ class ConsoleSessions:
         """The session of a token, which is used now; None if there is none or it is over."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(FIND, digest, idle)
-            if row is not None:
-                await connection.execute(USE, digest)
         return None if row is None else ConsoleSession(**row)
 
     async def end(self, digest: bytes, *, actor: str | None) -> None:
