@@ -66,7 +66,7 @@ async def test_the_copy_has_the_content_and_a_new_id_and_both_say_whose_it_is(ap
 
 
 async def test_a_recipient_is_corrected_or_refused_by_field(api: ApiRig) -> None:
-    key = await api.key("send", "read", tenant="shop")
+    key = await api.key("send", "read", "reveal", tenant="shop")
     id = await sent(api, key, idempotency_key="two")
     wrong = await resend(api, id, key, json={"recipient": "nobody"})
     assert (wrong.status, wrong.data["errors"][0]["pointer"]) == (422, "/recipient")
@@ -84,7 +84,7 @@ async def test_what_is_under_way_is_sent_again_only_by_force(api: ApiRig) -> Non
 
 
 async def test_a_repeat_with_its_idempotency_key_is_the_same_copy(api: ApiRig) -> None:
-    key = await api.key("send", "read", tenant="shop")
+    key = await api.key("send", "read", "reveal", tenant="shop")
     id = await sent(api, key, idempotency_key="four")
     headers = {"Idempotency-Key": "again-1"}
     first = await resend(api, id, key, headers=headers)
@@ -108,3 +108,11 @@ async def test_what_is_gone_or_anothers_is_not_sent_again(api: ApiRig) -> None:
     )
     erased = await resend(api, id, key)
     assert (erased.status, "was erased" in erased.data["detail"]) == (409, True)
+
+
+async def test_nobody_reads_a_content_by_sending_it_to_another_address(api: ApiRig) -> None:
+    key = await api.key("send", tenant="shop")
+    id = await sent(api, key, idempotency_key="six")
+    refused = await resend(api, id, key, json={"recipient": "mallory@example.com"})
+    assert (refused.status, "scope `reveal`" in refused.data["detail"]) == (403, True)
+    assert not [reason for _, reason in await history(api, id) if reason.startswith("sent again")]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tidings.api.problems import CONFLICT, NOT_FOUND
+from tidings.api.problems import CONFLICT, FORBIDDEN, NOT_FOUND, ApiProblem
 from tidings.api.replies.notifications import EXAMPLE, ReplyModel
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.notifications import NotificationPath
@@ -31,7 +31,7 @@ class ResendBody(BaseModel):
 
     recipient: Annotated[str, StringConstraints(min_length=1, max_length=2_048)] | None = Field(
         default=None,
-        description="Another recipient, in the place of its own.",
+        description="Another recipient, in the place of its own; needs the scope `reveal` too.",
         examples=["ada@example.com"],
     )
     force: bool = Field(
@@ -50,6 +50,11 @@ class ResentReply(ReplyModel):
 
 
 async def _resend(call: Call[NotificationPath, Parameters, ResendBody]) -> Reply:
+    if call.body.recipient is not None and Scope.REVEAL not in call.principal.scopes:
+        raise ApiProblem(
+            FORBIDDEN,
+            "another `recipient` gets to see the content: this needs the scope `reveal` too",
+        )
     request = ResendRequest(
         IdPrefix.parse(str(call.path.id)),
         call.body.recipient,
