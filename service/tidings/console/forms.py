@@ -1,10 +1,11 @@
 """Reads the forms that pages send."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from tidings.delivery.errors import InvalidRequest
 
@@ -12,6 +13,8 @@ MOST_FIELDS: Final = 2_000
 """Ticked rows count one each."""
 LONGEST: Final = 4 * 1024 * 1024
 """Bytes of a form: a body that is edited may have megabytes."""
+PATIENCE: Final = 30.0
+"""Seconds within which a form must have arrived: whoever sends it slowly holds one of the process's requests."""
 FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -51,19 +54,15 @@ async def read_form(request: Request, longest: int = LONGEST) -> Form:
         longest: Bytes of it, at most.
 
     Raises:
-        InvalidRequest: It is none, or too long.
+        InvalidRequest: It is none, too long, or does not arrive.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise InvalidRequest(f"send a form ({FORM})", field="Content-Type")
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > longest:
-            raise InvalidRequest(f"it is longer than {longest >> 10:,} KiB", field="form")
+    body = await _body(request, longest)
     try:
         # Browsers send line breaks as CRLF (HTML, 4.10.21.8).
         pairs = parse_qsl(
-            bytes(body).decode(),
+            body.decode(),
             keep_blank_values=True,
             max_num_fields=MOST_FIELDS,
             errors="strict",
@@ -71,3 +70,20 @@ async def read_form(request: Request, longest: int = LONGEST) -> Form:
     except ValueError:
         raise InvalidRequest("it can't be read", field="form") from None
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
+
+
+async def _body(request: Request, longest: int) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                body += part
+                if len(body) > longest:
+                    raise InvalidRequest(f"it is longer than {longest >> 10:,} KiB", field="form")
+    except TimeoutError:
+        raise InvalidRequest(f"it did not arrive within {PATIENCE:g} s", field="form") from None
+    except ClientDisconnect:
+        raise InvalidRequest(
+            "the connection was closed before it had arrived", field="form"
+        ) from None
+    return bytes(body)

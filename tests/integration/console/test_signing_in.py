@@ -1,8 +1,11 @@
 """Who may look at the console, and how long."""
 
+import asyncio
+
 import pytest
 from tests.support.console_rig import ConsoleRig, console_serving, query_of
 
+from tidings.console import forms
 from tidings.console.sessions import SESSION
 from tidings.settings import Settings
 
@@ -164,3 +167,17 @@ async def test_signing_in_and_out_is_in_the_audit_trail(console: ConsoleRig) -> 
     )
     assert [entry["action"] for entry in entries] == ["sign in", "sign out"]
     assert '"scopes": ["read"]' in entries[0]["details"]
+
+
+async def test_a_form_that_is_sent_slowly_holds_no_request_for_ever(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "PATIENCE", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", console.api.api.port)
+    writer.write(
+        b"POST /console/sign-in HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\n\r\nkey="
+    )
+    async with asyncio.timeout(10):
+        assert b" 422 " in await reader.readline()
+    writer.close()
