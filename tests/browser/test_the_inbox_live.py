@@ -1,8 +1,10 @@
 """The inbox component in a browser: live, in several tabs, across everything that can happen to a connection."""
 
+import asyncio
 import time
 
 import pytest
+from playwright.async_api import Route
 from tests.browser.conftest import World
 from tests.support.user_tokens import token_of
 from tests.support.worker_rig import eventually
@@ -164,17 +166,23 @@ async def test_a_mark_that_the_server_refuses_is_undone_before_the_users_eyes(wo
         await tab.live(1)
         await tab.bell.click()
         await tab.until("shown.join() === 'Stays'")
-        result = await tab.page.evaluate(
-            """async (id) => {
-              const { client, shadowRoot } = document.querySelector('tidings-inbox');
-              const refused = client.snooze(id, new Date(Date.now() + 1e11)).then(() => 'made', (error) => error.status);
-              await new Promise(requestAnimationFrame);
-              const meanwhile = shadowRoot.querySelectorAll('.message').length;
-              return [meanwhile, await refused];
+        shown = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await shown.wait()
+            await route.continue_()
+
+        await tab.page.route("**/v1/inbox/snooze", hold)
+        await tab.page.evaluate(
+            """(id) => {
+              const { client } = document.querySelector('tidings-inbox');
+              window.refused = client.snooze(id, new Date(Date.now() + 1e11)).then(() => 'made', (error) => error.status);
             }""",
             str(id_),
         )
-        assert result == [0, 422]
+        await tab.until("shown.length === 0")
+        shown.set()
+        assert await tab.page.evaluate("window.refused") == 422
         await tab.until("shown.join() === 'Stays' && state.counts.unread === 1")
         assert "undone" in await tab.inbox.locator(".toast").inner_text()
 

@@ -24,7 +24,7 @@ TALLIES: Final = {
     *("delivered_again", "failed_again", "retrying", "in_progress", "other"),
 }
 """Counts of a table, whose columns are states or outcomes."""
-RELATIONS: Final = {"id", "ids", "duplicate_of", "supersedes"}
+RELATIONS: Final = {"id", "ids", "duplicate_of", "copy_of", "supersedes"}
 WRITTEN: Final = {"since", "until", "scheduled_at", "starts_at", "ends_at"}
 """Times that a caller may write in several forms."""
 TWICE: Final = {

@@ -240,6 +240,6 @@ ROUTES: Final = (
         replies={
             202: Documented("Its job", JobReply, JOB, headers={"Location": "Path of the job."})
         },
-        problems=(NOT_FOUND,),
+        problems=(NOT_FOUND, CONFLICT),
     ),
 )
