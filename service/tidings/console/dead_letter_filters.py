@@ -52,7 +52,7 @@ def filter_names(visit: Visit, path: str) -> FilterNames:
     if not visit.test:
         known["test"] = ("true",)
     single, private = frozenset({*SINGLE, "test"}), frozenset({"recipient"})
-    return FilterNames(path, known, "channel:email", single, private)
+    return FilterNames(path, known, "channel:email", single, private, posted_to=f"{path}/find")
 
 
 @dataclass(frozen=True, slots=True)

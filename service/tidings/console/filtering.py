@@ -10,6 +10,8 @@ from tidings.operations.suggestions import unknown
 
 ADD = "add"
 """The parameter with a filter to be added, such as `channel:email`."""
+LONGEST = 500
+"""Characters of what is typed: it becomes part of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class FilterNames:
 
     def with_(self, visit: Visit, name: str, value: str) -> SeeOther:
         """The list with one more filter."""
-        given = sealed(visit.visitor, value) if name in self.private else value
+        given = self._sealed(visit, name, value) if name in self.private else value
         kept = [pair for pair in self.pairs(visit) if not (pair[0] == name and name in self.single)]
         return SeeOther(f"{self.path}?{urlencode(list(dict.fromkeys([*kept, (name, given)])))}")
 
@@ -82,13 +84,13 @@ class FilterNames:
         given = (value for key, value in self.pairs(visit) if key == name)
         if name not in self.private:
             return tuple(given)
-        return tuple(opened(visit.visitor, value) or value for value in given)
+        return tuple(self._opened(visit, name, value) or value for value in given)
 
     def resealed(self, visit: Visit) -> SeeOther | None:
         """The same list, where its address names a person openly; None if it doesn't."""
         pairs = self.pairs(visit)
         shut = [
-            (name, sealed(visit.visitor, value) if self._is_open(name, value) else value)
+            (name, self._sealed(visit, name, value) if self._is_open(name, value) else value)
             for name, value in pairs
         ]
         return None if shut == pairs else SeeOther(f"{self.path}?{urlencode(shut)}")
@@ -107,7 +109,7 @@ class FilterNames:
             [
                 Chip(
                     name,
-                    opened(visit.visitor, value) or value if name in self.private else value,
+                    self._opened(visit, name, value) or value if name in self.private else value,
                     self._address([pair for pair in pairs if pair != (name, value)]),
                 )
                 for name, value in pairs
@@ -142,7 +144,13 @@ class FilterNames:
     def _is_lost(self, visit: Visit, name: str, value: str) -> bool:
         """Whether another session sealed it."""
         shut = name in self.private and value.startswith(MARK)
-        return shut and opened(visit.visitor, value) is None
+        return shut and self._opened(visit, name, value) is None
+
+    def _sealed(self, visit: Visit, name: str, value: str) -> str:
+        return sealed(visit.visitor, value, f"filter {name}")
+
+    def _opened(self, visit: Visit, name: str, value: str) -> str | None:
+        return opened(visit.visitor, value, f"filter {name}")
 
     def _forgotten(self, visit: Visit) -> str:
         lost = (
@@ -159,6 +167,8 @@ class FilterNames:
 
     def _problem(self, typed: str) -> str:
         name, colon, value = typed.partition(":")
+        if len(typed) > LONGEST:
+            return f"a filter has at most {LONGEST} characters"
         if not colon or not value.strip():
             return f"{typed!r} is no filter: write a name and a value, such as {self.example}"
         if name.strip() not in self.known:

@@ -68,8 +68,28 @@ async def test_what_does_not_match_is_left_out_and_a_wrong_filter_says_so(
     ):
         for path in ("/failures", "/failures/ab02"):
             assert words in (await person.get(f"{path}?{query}")).text, (path, query)
-    shown = await person.get("/failures?add=channel:email")
-    assert shown.path == "/console/failures?channel=email"
+
+
+async def test_a_filter_that_is_typed_is_in_the_address_and_a_person_is_not(
+    console: ConsoleRig,
+) -> None:
+    await stored(console, "ab03")
+    person = await operator(console)
+    for path in ("/failures", "/failures/ab03"):
+        shown = await person.get(path)
+        assert f'method="post" action="/console{path}/find"' in shown.html
+        shown = await person.send(f"{path}/find", add="channel:email")
+        assert shown.path == f"/console{path}?channel=email"
+        shown = await person.send(f"{path}/find", add="recipient:ada@example.com", channel="email")
+        assert "ada" not in shown.path
+        assert "recipient: ada@example.com" in shown.text
+        refused = await person.send(f"{path}/find", add="nothing", channel="email")
+        assert (refused.status, "'nothing' is no filter" in refused.text) == (422, True)
+        assert "channel: email" in refused.text
+        assert "data-live" not in refused.html
+        long = await person.send(f"{path}/find", add=f"recipient:{'a' * 500}@example.com")
+        assert (long.status, "at most 500 characters" in long.text) == (422, True)
+        assert (await person.send(f"{path}/find", channel="email")).path.endswith("?channel=email")
 
 
 async def test_a_bulk_replay_takes_exactly_those_that_were_seen(console: ConsoleRig) -> None:

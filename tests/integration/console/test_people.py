@@ -132,6 +132,11 @@ async def test_a_person_is_reached_from_a_notification_without_being_revealed(
     assert page.path.startswith("/console/people/~")
     assert str(ids[1]) in page.html
     assert address not in page.html
+    sealed = page.path.removeprefix("/console/people/")
+    for path in ("/notifications", "/failures"):  # a value that one page hides no other opens
+        elsewhere = await person.get(f"{path}?recipient={sealed}")
+        assert address not in elsewhere.html
+        assert "was typed in another session" in elsewhere.text.replace("’", "'")
     other = await console.person("read", tenant=a_tenant())
     await other.get("/people")
     assert (await other.send(f"/notifications/{ids[0]}/person")).status == 404
@@ -165,3 +170,4 @@ async def test_nobody_finds_people_of_another_tenant_or_live_ones_with_a_test_ke
         page = await person.send("/people", person=address)
         assert "Nothing was sent to this person" in page.text
     assert (await person.send("/people", person=" ")).status == 422
+    assert (await person.send("/people", person="a" * 501)).status == 422

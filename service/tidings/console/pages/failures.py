@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from tidings.console.dead_letter_filters import DeadLetterChoice, filter_names
 from tidings.console.equivalents import command, curl
-from tidings.console.filtering import FilterNames
+from tidings.console.filtering import ADD, FilterBar, FilterNames
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import InvalidRequest, NotFound
@@ -23,14 +24,18 @@ LETTERS: Final = 50
 
 
 async def _groups(visit: Visit) -> Html | SeeOther:
-    if (elsewhere := _elsewhere(visit, filter_names(visit, "/failures"))) is not None:
-        return elsewhere
-    return await groups_page(visit)
+    return filter_names(visit, "/failures").resealed(visit) or await groups_page(visit)
 
 
-def _elsewhere(visit: Visit, names: FilterNames) -> SeeOther | None:
-    """The list with the filter that was typed, or without a person's name in its address; None: this one."""
-    return names.added(visit) or names.resealed(visit)
+async def _find_groups(visit: Visit) -> Html | SeeOther:
+    return _filtered(visit, filter_names(visit, "/failures")) or await groups_page(visit)
+
+
+def _filtered(visit: Visit, names: FilterNames) -> SeeOther | None:
+    """The list with the filter that was typed, or as it was if nothing was; None: it is no filter."""
+    if not visit.form.text(ADD):
+        return SeeOther(f"{names.path}?{urlencode(names.pairs(visit))}")
+    return names.added(visit)
 
 
 async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> Html:
@@ -42,6 +47,7 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
         status: Of the answer.
     """
     bar = filter_names(visit, "/failures").bar(visit)
+    status = 422 if bar.problem else status
     groups: tuple[DeadLetterGroupView, ...] = ()
     choice = DeadLetterChoice({}, (), visit.test)
     try:
@@ -53,6 +59,7 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
     chosen = {"dead_letters": choice.as_data} if choice.as_data else {"all": True}
     values = {
         "filters": bar,
+        "kept": _query(bar),
         "choice": choice,
         "groups": groups,
         "count": sum(view.group.dead_letters for view in groups),
@@ -67,12 +74,24 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
     return Html("failures/groups.html", values, status)
 
 
+def _query(bar: FilterBar) -> dict[str, list[str]]:
+    """The filters as an address has them."""
+    kept: dict[str, list[str]] = {}
+    for name, value in bar.kept:
+        kept.setdefault(name, []).append(value)
+    return kept
+
+
 async def _group(visit: Visit) -> Html | SeeOther:
     fingerprint = visit.path["fingerprint"]
     names = filter_names(visit, f"/failures/{fingerprint}")
-    if (elsewhere := _elsewhere(visit, names)) is not None:
-        return elsewhere
-    return await group_page(visit, fingerprint)
+    return names.resealed(visit) or await group_page(visit, fingerprint)
+
+
+async def _find_letters(visit: Visit) -> Html | SeeOther:
+    fingerprint = visit.path["fingerprint"]
+    page = await group_page(visit, fingerprint)  # there is one for this person
+    return _filtered(visit, filter_names(visit, f"/failures/{fingerprint}")) or page
 
 
 async def group_page(
@@ -90,6 +109,7 @@ async def group_page(
         NotFound: There is no such group.
     """
     bar = filter_names(visit, f"/failures/{fingerprint}").bar(visit)
+    status = 422 if bar.problem else status
     group = choice = DeadLetterChoice.of_group(visit, fingerprint)
     view, noted = await _found(visit, group)
     page, matching = None, None
@@ -103,12 +123,9 @@ async def group_page(
         matching = view if choice == group else await _open(visit, choice)
     except InvalidRequest as invalid:
         bar, status = replace(bar, problem=f"{invalid.field}: {invalid}"), 422
-    kept: dict[str, list[str]] = {}
-    for name, value in bar.kept:
-        kept.setdefault(name, []).append(value)
     values = {
         "fingerprint": fingerprint,
-        "kept": kept,
+        "kept": _query(bar),
         "filters": bar,
         "choice": choice,
         "view": view,
@@ -191,7 +208,9 @@ async def _own(visit: Visit) -> SeeOther:
 
 PAGES: Final = (
     ConsolePage("GET", "/failures", _groups),
+    ConsolePage("POST", "/failures/find", _find_groups),
     ConsolePage("GET", "/failures/{fingerprint}", _group),
+    ConsolePage("POST", "/failures/{fingerprint}/find", _find_letters),
     ConsolePage("POST", "/failures/{fingerprint}/note", _annotate, Scope.OPERATE, live_only=True),
     ConsolePage("POST", "/failures/{fingerprint}/owner", _own, Scope.OPERATE, live_only=True),
 )

@@ -12,8 +12,9 @@ from tidings.operations.finding import addresses
 from tidings.operations.people import PersonRequest
 
 PATH: Final = "/people"
-
-
+LONGEST: Final = 500
+"""Characters of what is typed: it becomes part of an address."""
+PURPOSE: Final = "person"
 TYPED: Final = "typed:"
 """Before what a person typed, which the page may show again."""
 HIDDEN: Final = "hidden:"
@@ -28,7 +29,7 @@ def page_of(visit: Visit, text: str, *, typed: bool) -> SeeOther:
         text: An address, a phone number or a user's id.
         typed: Whether the visitor has typed it, and so may see it.
     """
-    shut = sealed(visit.visitor, (TYPED if typed else HIDDEN) + text)
+    shut = sealed(visit.visitor, (TYPED if typed else HIDDEN) + text, PURPOSE)
     return SeeOther(f"{PATH}/{quote(shut)}")
 
 
@@ -38,14 +39,16 @@ async def _ask(_: Visit) -> Html:
 
 async def _find(visit: Visit) -> SeeOther | Html:
     typed = visit.form.text("person")
-    if not typed:
-        problem = "Type an address, a phone number or a user's id."
+    if not 0 < len(typed) <= LONGEST:
+        problem = (
+            f"Type an address, a phone number or a user's id, of at most {LONGEST} characters."
+        )
         return Html("people/find.html", {"problem": problem}, 422)
     return page_of(visit, typed, typed=True)
 
 
 async def _show(visit: Visit) -> Html:
-    reference = opened(visit.visitor, visit.path["person"])
+    reference = opened(visit.visitor, visit.path["person"], PURPOSE)
     if reference is None:
         raise NotFound("this person was looked up in another session: type the address again")
     typed = reference.startswith(TYPED)
