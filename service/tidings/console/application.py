@@ -215,7 +215,9 @@ class Console:
             return self._to_sign_in(request)
         form = await self._form(request, visitor)
         response = RedirectResponse(ROOT + signing_in.safe_next(form.text("back")), 303, GUARDS)
-        keep(response, THEME, form.text("theme"), secure=self._secure)
+        theme = form.text("theme")
+        kept = theme if theme in THEMES else ""
+        keep(response, THEME, kept, secure=self._secure, lasts=THEME_LASTS)
         return response
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -19,6 +20,11 @@ from tidings_events.errors import InvalidNotification
 
 log = structlog.get_logger(__name__)
 
+UNSURE: Final = (
+    "What you asked for may be done, or part of it: look how things stand, then try again."
+)
+"""A reply may have been lost after its commit, and an action may have several steps."""
+
 
 class Forbidden(TidingsError):
     """A person may not do what they ask for."""
@@ -33,8 +39,13 @@ class PageProblem:
     detail: str
 
 
-def described(error: Exception) -> PageProblem:
-    """Status, title and text. An error that nobody expected is logged, and its text stays here."""
+def described(error: Exception, *, form: bool = False) -> PageProblem:
+    """Status, title and text. An error that nobody expected is logged, and its text stays here.
+
+    Args:
+        error: What happened.
+        form: Whether a form was sent: part of what it asks for may be done.
+    """
     match error:
         case HTTPException(status_code=status):
             title = HTTPStatus(status).phrase
@@ -58,10 +69,11 @@ def described(error: Exception) -> PageProblem:
         case LedgerUnavailable() | BrokerUnavailable():
             log.warning("page failed: a server is unavailable", error=str(error))
             server = "PostgreSQL" if isinstance(error, LedgerUnavailable) else "RabbitMQ"
-            detail = "Nothing was changed. Try again in a moment."
+            detail = UNSURE if form else "Try again in a moment."
             shown = PageProblem(503, f"{server} is unavailable", detail)
         case _:
             log.error("unexpected error in a page", exc_info=error)
             detail = "The error is in the log, under this request's id."
+            detail += f" {UNSURE}" if form else ""
             shown = PageProblem(500, "Something went wrong", detail)
     return shown

@@ -32,6 +32,11 @@ async def test_the_overview_and_the_checks_say_that_postgresql_is_away_and_the_r
             assert "Their heartbeats are in PostgreSQL" in shown.text
             shown = await person.get("/channels")
             assert (shown.status, "PostgreSQL is unavailable" in shown.text) == (503, True)
+            assert "Try again in a moment" in shown.text
+            shown = await person.send("/channels/email/pause")
+            assert shown.status == 503
+            assert "Nothing was changed" not in shown.text  # a commit's reply may have been lost
+            assert "may be done, or part of it" in shown.text
             stranger = console.stranger()
             stranger.session.cookie_jar.update_cookies({"tidings_session": "guessed"})
             assert (await stranger.get("/")).status == 503
