@@ -47,6 +47,9 @@ from tidings.operations.keyring import Keyring
 from tidings.operations.scopes import Scope as Permission
 
 THEME: Final = "tidings_theme"
+THEMES: Final = {"dark", "light"}
+THEME_LASTS: Final = 365 * 86_400
+"""Seconds."""
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 WORTH_COMPRESSING: Final = 1_000
 """Bytes."""
@@ -180,7 +183,7 @@ class Console:
             {
                 "visitor": visitor,
                 "notice": notice,
-                "theme": theme if theme in {"dark", "light"} else "",
+                "theme": theme if theme in THEMES else "",
                 "here": request.url.path.removeprefix(ROOT) or "/",
                 "request": request,
                 "Scope": Permission,
@@ -194,7 +197,8 @@ class Console:
         return response
 
     def _error(self, request: Request, error: Exception, visitor: Visitor | None) -> Response:
-        problem, request_id = described(error), request.scope["tidings.request_id"]
+        problem = described(error, form=request.method == "POST")
+        request_id = request.scope["tidings.request_id"]
         values = {"problem": problem, "request_id": request_id}
         return self._html(request, "error.html", values, problem.status, visitor)
 
@@ -227,14 +231,14 @@ async def _asset(request: Request) -> Response:
     body = assets().get(name)
     if body is None:
         raise HTTPException(404)
-    headers = {"Cache-Control": FOR_EVER}
+    headers = {"Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"}
     return _compressed(request, body, MEDIA_TYPES[name.rpartition(".")[2]], 200, headers)
 
 
 def _compressed(
     request: Request, body: bytes, media_type: str, status: int, headers: Any
 ) -> Response:
-    sent = {**headers, "Vary": "Accept-Encoding, Cookie"}
+    sent = {"Vary": "Accept-Encoding, Cookie", **headers}
     if len(body) > WORTH_COMPRESSING and "gzip" in request.headers.get("accept-encoding", ""):
         body, sent["Content-Encoding"] = gzip.compress(body, 5, mtime=0), "gzip"
     return Response(body, status, sent, media_type=media_type)

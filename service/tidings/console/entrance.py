@@ -29,6 +29,8 @@ LOGIN: Final = "tidings_login"
 """The cookie of a sign-in that is at the provider."""
 LONGEST: Final = 8 * 1024
 """Bytes of the form: whoever sends it has proved nothing yet."""
+PATIENCE: Final = 5.0
+"""Seconds within which it must have arrived: requests that are slow keep others out, those of the API too."""
 MOST_REMEMBERED: Final = 1_024
 """Characters of the address that was asked for: a browser drops longer cookies, and the sign-in with it."""
 SIGNED_OUT: Final = "signed-out"
@@ -111,7 +113,7 @@ class Entrance:
         if not self._settings.api_keys:
             raise HTTPException(404)
         check_origin(request, self._settings.url)
-        form = await read_form(request, LONGEST)
+        form = await read_form(request, LONGEST, PATIENCE)
         token = await signing_in.with_key(self._services, form.text("key"), _id_of(request))
         if token is None:
             return self._wrong_key(request, form)

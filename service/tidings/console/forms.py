@@ -47,18 +47,20 @@ class Form(Mapping[str, str]):
         return name in self._last
 
 
-async def read_form(request: Request, longest: int = LONGEST) -> Form:
+async def read_form(request: Request, longest: int = LONGEST, patience: float = PATIENCE) -> Form:
     """The form of a request.
 
     Args:
+        request: That sends it.
         longest: Bytes of it, at most.
+        patience: Seconds within which it must have arrived.
 
     Raises:
         InvalidRequest: It is none, too long, or does not arrive.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise InvalidRequest(f"send a form ({FORM})", field="Content-Type")
-    body = await _body(request, longest)
+    body = await _body(request, longest, patience)
     try:
         # Browsers send line breaks as CRLF (HTML, 4.10.21.8).
         pairs = parse_qsl(
@@ -72,16 +74,16 @@ async def read_form(request: Request, longest: int = LONGEST) -> Form:
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
 
 
-async def _body(request: Request, longest: int) -> bytes:
+async def _body(request: Request, longest: int, patience: float) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             async for part in request.stream():
                 body += part
                 if len(body) > longest:
                     raise InvalidRequest(f"it is longer than {longest >> 10:,} KiB", field="form")
     except TimeoutError:
-        raise InvalidRequest(f"it did not arrive within {PATIENCE:g} s", field="form") from None
+        raise InvalidRequest(f"it did not arrive within {patience:g} s", field="form") from None
     except ClientDisconnect:
         raise InvalidRequest(
             "the connection was closed before it had arrived", field="form"

@@ -1,6 +1,7 @@
 """Renders pages: the templates in `html/`, with the filters and functions that they use."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -134,6 +135,11 @@ def coded(text: str) -> Markup:
     )
 
 
+def json_text(value: Any) -> str:
+    """JSON as a person reads it: escaped for HTML like any other text, not within itself."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
 def environment() -> Environment:
     """The templates; everything is escaped, and what is missing is an error."""
     made = Environment(
@@ -154,6 +160,7 @@ def environment() -> Environment:
         lines=lines,
         person=person,
         coded=coded,
+        json=json_text,
     )
     made.globals.update(
         url=url, link=link, asset=asset, icon=icon, sparkline=sparkline, mail_page=mail_page

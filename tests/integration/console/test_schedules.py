@@ -1,5 +1,6 @@
 """Schedules and schedulers in the console."""
 
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from tidings.operations.schedules import CreateScheduleRequest, ScheduleView
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CONTENT = {"channel": "email", "subject": "Secret report", "body": "All is well."}
+CONTENT = {"channel": "email", "subject": "Secret report", "body": "All is well, <Ada> & Børge."}
 
 
 async def made(console: ConsoleRig, **fields: Any) -> ScheduleView:
@@ -83,6 +84,7 @@ async def test_people_and_content_are_revealed_by_a_form_that_the_audit_trail_ha
     shown = await person.send(path)
     assert "ada@example.com" in shown.text
     assert "Secret report" in shown.text
+    assert "All is well, <Ada> & Børge." in unescape(shown.html)
     [entry] = await console.api.fetch(
         "SELECT details FROM operator_actions WHERE actor LIKE 'console support%' AND action LIKE 'revealed%'"
     )

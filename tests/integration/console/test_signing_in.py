@@ -1,11 +1,12 @@
 """Who may look at the console, and how long."""
 
 import asyncio
+import re
 
 import pytest
 from tests.support.console_rig import ConsoleRig, console_serving, query_of
 
-from tidings.console import forms
+from tidings.console import entrance, forms
 from tidings.console.sessions import SESSION
 from tidings.settings import Settings
 
@@ -169,10 +170,11 @@ async def test_signing_in_and_out_is_in_the_audit_trail(console: ConsoleRig) -> 
     assert '"scopes": ["read"]' in entries[0]["details"]
 
 
-async def test_a_form_that_is_sent_slowly_holds_no_request_for_ever(
+async def test_a_sign_in_that_is_sent_slowly_holds_no_request_for_long(
     console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "PATIENCE", 0.2)
+    assert entrance.PATIENCE < forms.PATIENCE
+    monkeypatch.setattr(entrance, "PATIENCE", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", console.api.api.port)
     writer.write(
         b"POST /console/sign-in HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
@@ -181,3 +183,22 @@ async def test_a_form_that_is_sent_slowly_holds_no_request_for_ever(
     async with asyncio.timeout(10):
         assert b" 422 " in await reader.readline()
     writer.close()
+
+
+async def test_the_theme_is_one_of_ours_and_outlasts_the_browser(console: ConsoleRig) -> None:
+    person = await console.person("read")
+    shown = await person.send("/theme", theme="dark", back="/jobs", follow=False)
+    assert "Max-Age=31536000" in shown.headers["Set-Cookie"]
+    assert 'data-theme="dark"' in (await person.get("/")).html
+    for odd in ("☃", "x" * 10_000, 'dark"; Path=/'):
+        shown = await person.send("/theme", theme=odd, follow=False)
+        assert (shown.status, shown.headers["Location"]) == (303, "/console/")
+        assert shown.headers["Set-Cookie"].startswith('tidings_theme=""; ')
+
+
+async def test_a_browser_loads_script_and_style_once(console: ConsoleRig) -> None:
+    person = await console.person("read")
+    for address in re.findall(r'"/console(/assets/[^"]+)"', (await person.get("/")).html):
+        shown = await person.get(address)
+        assert "immutable" in shown.headers["Cache-Control"]
+        assert shown.headers["Vary"] == "Accept-Encoding"  # a notice's cookie comes and goes
