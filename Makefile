@@ -42,7 +42,7 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
 	@$(BIN)/python -m tidings_local.packages --browser
 	@$(BIN)/python -m tests.mta postfix exim
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: install ## inject faults and count losses: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 DEBIAN=14 AT_ONCE=2 LIST=1 WRITE=1
 	@$(BIN)/python -m tests.chaos $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(N),--count $(N)) \

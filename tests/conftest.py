@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ import asyncpg
 import pytest
 import structlog
 from tests.support.apart import run_apart
+from tests.support.leftovers import folder_of_a_run
+from tests.support.order import spread
 from tests.support.other_debian import RabbitMQInFolder, folder_of, postgresql_home
 
 from tidings_local.errors import NotInstalled, StartFailed
@@ -51,10 +53,22 @@ class BrokerAddress:
     """Where we started it."""
 
 
-def pytest_collection_finish() -> None:
-    """Keep the garbage collector from what lives till the end: nine thousand tests, a second for each `collect()`."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what lives till the end: ten thousand tests, a second for each `collect()`."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, each kind is spread over the run."""
+    if hasattr(config, "workerinput"):
+        items[:] = spread(items)
 
 
 @pytest.fixture(autouse=True)
@@ -75,10 +89,9 @@ def log_plainly() -> None:
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
     """A directory for the servers' data that PostgreSQL's own user can reach, unlike tmp_path."""
-    directory = Path(tempfile.mkdtemp(prefix="tidings-tests-", dir=memory_folder()))
-    directory.chmod(0o711)
-    yield directory
-    shutil.rmtree(directory)
+    with folder_of_a_run(memory_folder() or Path(tempfile.gettempdir())) as directory:
+        directory.chmod(0o711)
+        yield directory
 
 
 @pytest.fixture(scope="session")

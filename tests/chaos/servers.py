@@ -226,7 +226,7 @@ class Servers:
         if self._cluster is not None:
             self._cluster.close()
         self.broker.close()
-        self.postgresql.close()
+        self.postgresql.stop()  # killed, it would leave shared memory behind
 
 
 @asynccontextmanager

@@ -8,7 +8,12 @@ import pytest
 from tidings_local.chromium import find_chromium
 from tidings_local.errors import NotInstalled
 
-QUIET: Final = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
+QUIET: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
 """Arguments: it runs as root, and speaks to nobody but the page."""
 
 

@@ -30,4 +30,6 @@ FAST_AND_FORGETFUL: Final = """
 # handed to the operating system.
 fsync = off
 full_page_writes = off
+# Beside the data: in /dev/shm it outlives a server that is killed and not started again.
+dynamic_shared_memory_type = mmap
 """

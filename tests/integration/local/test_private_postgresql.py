@@ -91,6 +91,7 @@ def test_it_writes_to_the_disk_unless_told_not_to(
     directory: Path, own_postgresql: PostgreSQL
 ) -> None:
     assert own_postgresql.psql("SHOW fsync") == "off\n"
+    assert any((own_postgresql.directory / "data" / "pg_dynshmem").iterdir()), "and not in /dev/shm"
     careful = PostgreSQL(directory)
     careful.start()
     try:
