@@ -54,11 +54,15 @@ def curl(
         path: With `{}` for each of `parts`.
         parts: What stands in the path.
         body: Its JSON.
-        query: Parameters; None and nothing are left out.
+        query: Parameters; None, False and nothing are left out.
     """
     origin = visit.backend.settings.console.url or str(visit.request.base_url)
     address = origin.rstrip("/") + path.format(*(quote(part, safe="") for part in parts))
-    given = {name: value for name, value in query.items() if value not in (None, "", [])}
+    given = {
+        name: "true" if value is True else value
+        for name, value in query.items()
+        if value not in (None, False, "", [])
+    }
     if given:
         address += f"?{urlencode(given, doseq=True)}"
     words = ["curl", *([] if method == "GET" else ["-X", method]), "-H", KEY, shlex.quote(address)]

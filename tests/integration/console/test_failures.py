@@ -1,22 +1,14 @@
 """Dead letters in the console: groups, a group, one of them, and what is done with them."""
 
-import json
 import re
-import shlex
-from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import typer
 from tests.support.console_rig import ConsoleRig, Person, Shown
 from tests.support.stored_dead_letters import store_dead_letter
 
-from tidings.cli.main import app
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-CODE = re.compile(r"<pre><code>(.*?)</code></pre>", re.DOTALL)
 
 
 async def stored(console: ConsoleRig, group: str, tenant: str = "shop", **how: Any) -> str:
@@ -340,48 +332,3 @@ async def test_what_is_no_id_or_group_is_not_found(console: ConsoleRig) -> None:
         f"/jobs/{uuid4()}",
     ):
         assert (await person.get(path)).status == 404, path
-
-
-async def test_every_command_that_a_page_shows_exists_with_its_options(console: ConsoleRig) -> None:
-    id_ = await stored(console, "b514")
-    person = await operator(console)
-    job = job_of(await person.send("/failures/b514/bulk", do="replay", which="all"))
-    running = job_of(await person.send(f"/failures/letters/{id_}/replay"))
-    root, seen = typer.main.get_command(app), 0
-    for path in (
-        "/failures?channel=email&recipient=ada@example.com&user_id=it's",
-        "/failures/b514",
-        f"/failures/letters/{id_}",
-        f"/jobs/{job}",
-        f"/jobs/{running}",
-        "/jobs?state=running",
-    ):
-        for code in CODE.findall((await person.get(path)).html):
-            for line in unescape(code).splitlines():
-                words = shlex.split(line) if line.startswith(("tidings ", "curl ")) else []
-                if words[:1] == ["tidings"]:
-                    parses(root, words[1:])
-                    seen += 1
-                elif words:
-                    assert_answers(words)
-                    seen += 1
-    assert seen > 15
-
-
-def parses(command: Any, words: list[str]) -> None:
-    """A command takes these words; nothing is carried out."""
-    while hasattr(command, "commands"):
-        command = command.commands[words[0]]
-        words = words[1:]
-    command.make_context("tidings", words)
-
-
-def assert_answers(words: list[str]) -> None:
-    """A request is written as curl takes it: a method, the key, the address, and JSON."""
-    method = words[words.index("-X") + 1] if "-X" in words else "GET"
-    assert "Authorization: Bearer $KEY" in words
-    assert any(word.startswith("http://127.0.0.1") for word in words)
-    if "-d" in words:
-        assert isinstance(json.loads(words[words.index("-d") + 1]), dict)
-    else:
-        assert method in {"GET", "POST"}

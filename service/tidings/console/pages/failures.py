@@ -55,8 +55,7 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
         groups = (await lookup.groups(visit.backend, choice.query(), GROUPS)).data
     except InvalidRequest as invalid:
         bar, status = replace(bar, problem=f"{invalid.field}: {invalid}"), 422
-    replay = {"kind": "replay", "plan": {"canary": [1, 10, 100]}}
-    chosen = {"dead_letters": choice.as_data} if choice.as_data else {"all": True}
+    states = [state.value for state in choice.states]
     values = {
         "filters": bar,
         "kept": _query(bar),
@@ -66,10 +65,9 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
         "full": len(groups) == GROUPS,
         "problem": problem,
         "typed": visit.form,
-        "cli": command("dead", "groups", **choice.options),
-        "curl": curl(visit, "GET", "/v1/dead-letters/groups", **choice.as_data),
-        "replay_cli": command("replay", **choice.options, canary="1,10,100", all=not choice.values),
-        "replay_curl": curl(visit, "POST", "/v1/jobs", body={**replay, **chosen}),
+        "cli": command("dead", "groups", **choice.options, state=states),
+        "curl": curl(visit, "GET", "/v1/dead-letters/groups", **choice.as_data, state=states),
+        **_bulk(visit, choice),
     }
     return Html("failures/groups.html", values, status)
 
@@ -139,13 +137,29 @@ async def group_page(
     return Html("failures/group.html", values, status)
 
 
-def _equivalents(visit: Visit, choice: DeadLetterChoice, fingerprint: str) -> dict[str, Any]:
-    replay = {"kind": "replay", "dead_letters": choice.as_data, "plan": {"canary": [1, 10, 100]}}
-    path = "/v1/dead-letters/groups/{}/note"
-    note = {"note": "…"}
+def _bulk(visit: Visit, choice: DeadLetterChoice) -> dict[str, str]:
+    """Commands and requests of what is done with all that match."""
+    filters = set(choice.values) - ({"tenant"} if visit.tenant is not None else set())
+    chosen: dict[str, Any] = {"dead_letters": choice.as_data} if choice.as_data else {}
+    chosen |= {} if filters else {"all": True}
+    replay = {"kind": "replay", **chosen, "plan": {"canary": [1, 10, 100]}}
+    discard = {"kind": "discard", **chosen, "note": "…"}
+    every = not choice.values
     return {
-        "replay_cli": command("replay", **choice.options, canary="1,10,100"),
+        "replay_cli": command("replay", **choice.options, canary="1,10,100", all=every),
         "replay_curl": curl(visit, "POST", "/v1/jobs", body=replay),
+        "discard_cli": "" if every else command("dead", "discard", **choice.options, note="…"),
+        "discard_curl": curl(visit, "POST", "/v1/jobs", body=discard),
+    }
+
+
+def _equivalents(visit: Visit, choice: DeadLetterChoice, fingerprint: str) -> dict[str, Any]:
+    path = "/v1/dead-letters/groups/{}/note"
+    note, states = {"note": "…"}, [state.value for state in choice.states]
+    return {
+        **_bulk(visit, choice),
+        "cli": command("dead", "list", **choice.options, state=states),
+        "curl": curl(visit, "GET", "/v1/dead-letters", **choice.as_data, state=states),
         "note_cli": command("dead", "note", fingerprint=fingerprint, tenant=visit.tenant, note="…"),
         "owner_cli": command("dead", "owner", fingerprint, visit.visitor.name, tenant=visit.tenant),
         "owner_curl": curl(

@@ -64,7 +64,7 @@ async def _list(visit: Visit) -> Html | SeeOther:
         "things": THINGS,
         "running": any(job.state is JobState.RUNNING for job in page.data),
         "cli": command("jobs", "list", state=chosen, tenant=visit.tenant),
-        "curl": curl(visit, "GET", "/v1/jobs", state=chosen, tenant=visit.tenant),
+        "curl": curl(visit, "GET", "/v1/jobs", state=chosen, test=test),
     }
     return Html("jobs/list.html", values)
 

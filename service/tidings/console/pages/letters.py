@@ -101,8 +101,8 @@ def _body(found: DeadLetterHistory) -> str:
 def _equivalents(visit: Visit, id_: str) -> dict[str, Any]:
     path = "/v1/dead-letters/{}"
     return {
-        "show_cli": command("dead", "show", id_),
-        "show_curl": curl(visit, "GET", path, id_),
+        "show_cli": command("dead", "show", id_, reveal=True),
+        "show_curl": curl(visit, "GET", path, id_, reveal=True),
         "replay_cli": command("replay", id_),
         "replay_curl": curl(visit, "POST", f"{path}/replay", id_),
         "discard_cli": command("dead", "discard", id_, note="…"),

@@ -108,7 +108,10 @@ def _equivalents(visit: Visit, id_: str) -> Mapping[str, tuple[str, str]]:
     later = {"scheduled_at": "2026-12-24T18:00", "timezone": "Europe/Berlin", "note": note}
     options: dict[str, Option] = {"at": "2026-12-24T18:00", "zone": "Europe/Berlin", "note": note}
     return {
-        "show": (command("show", id_), curl(visit, "GET", path, id_)),
+        "show": (
+            f"{command('show', id_)}\n{command('show', id_, reveal=True)}",
+            f"{curl(visit, 'GET', path, id_)}\n{curl(visit, 'GET', path, id_, reveal=True)}",
+        ),
         "cancel": (
             command("cancel", id_, note=note),
             curl(visit, "DELETE", path, id_, note=note),

@@ -132,6 +132,8 @@ async def _shown(visit: Visit, problem: str = "") -> Html:
     pairs = names.pairs(visit)
     given: dict[str, Any] = {name: list(names.values(visit, name)) for name in dict(pairs)}
     options = {name: True if name == "test" else values for name, values in given.items()}
+    options |= {"test": True} if visit.test else {}
+    options |= {"tenant": visit.tenant} if visit.tenant is not None else {}
     values = {
         "view": view,
         "filters": _completed(names, view.data).bar(visit, problem),
@@ -141,7 +143,13 @@ async def _shown(visit: Visit, problem: str = "") -> Html:
         "beginning": "",
         "result": result,
         "cli": command("list", **options),
-        "curl": curl(visit, "GET", "/v1/notifications", **given),
+        "curl": "\n".join(
+            (
+                curl(visit, "GET", "/v1/notifications", **given),
+                curl(visit, "GET", "/v1/notifications/export", **given, format="csv")
+                + " -o notifications.csv",
+            )
+        ),
     }
     return Html("notifications/list.html", values, 422 if problem else 200)
 

@@ -1,7 +1,7 @@
 """The outbox: what was accepted while RabbitMQ was away, published at once, given up or taken up again."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -58,7 +58,7 @@ async def _page(visit: Visit, problem: str = "", field: str = "") -> Html:
     except InvalidRequest as error:
         wrong = f"{error.field}: {error}" if error.field else str(error)
     pairs = FILTERS.pairs(visit)
-    statuses = list(FILTERS.values(visit, "status"))
+    given = {name: list(FILTERS.values(visit, name)) for name in dict(pairs)}
     values = {
         "view": view,
         "filters": FILTERS.bar(visit, wrong),
@@ -68,24 +68,26 @@ async def _page(visit: Visit, problem: str = "", field: str = "") -> Html:
         "problem": problem,
         "field": field,
         "typed": visit.form,
-        "cli": "\n".join(_commands(statuses)),
-        "curl": "\n".join(_requests(visit, statuses)),
+        "cli": "\n".join(_commands(visit, given)),
+        "curl": "\n".join(_requests(visit, given)),
     }
     return Html("outbox/list.html", values, 422 if problem or wrong else 200)
 
 
-def _commands(statuses: list[str]) -> Iterator[str]:
+def _commands(visit: Visit, given: Mapping[str, Any]) -> Iterator[str]:
     """What the page's list and its buttons do."""
-    yield command("outbox", "list", status=statuses)
+    tenant = visit.tenant or "".join(given.get("tenant", ()))
+    users = given.get("user_id", [])
+    yield command("outbox", "list", status=given.get("status", []), user=users, tenant=tenant)
     yield command("outbox", "retry", limit=outbox.MOST, note=REASON)
     for decision in ("mark-pending", "mark-failed"):
         yield command("outbox", decision, "ID", note=REASON)
 
 
-def _requests(visit: Visit, statuses: list[str]) -> Iterator[str]:
+def _requests(visit: Visit, given: Mapping[str, Any]) -> Iterator[str]:
     """The same over HTTP."""
     note = {"note": REASON}
-    yield curl(visit, "GET", "/v1/outbox", status=statuses)
+    yield curl(visit, "GET", "/v1/outbox", **given)
     yield curl(visit, "POST", "/v1/outbox/retry", body={"limit": outbox.MOST, **note})
     for decision in DECISIONS:
         yield curl(visit, "POST", "/v1/outbox/{}/" + decision, "ID", body=note)

@@ -41,9 +41,11 @@ Change = Callable[[Backend, Actor, ChangeScheduleRequest], Awaitable[ScheduleVie
 async def _list(visit: Visit) -> Answer:
     if added := NAMES.added(visit):
         return added
+    query: dict[str, Any] = {name: visit.queries(name) for name in NAMES.known}
+    states = query["state"]
     request = ListSchedulesRequest(
         visit.tenant or visit.query("tenant") or None,
-        tuple(_state(text) for text in visit.queries("state")),
+        tuple(_state(text) for text in states),
         LISTED,
         visit.query("cursor") or None,
         test=visit.test,
@@ -56,11 +58,15 @@ async def _list(visit: Visit) -> Answer:
         {
             "page": view,
             "filters": NAMES.bar(visit),
-            "query": {name: visit.queries(name) for name in NAMES.known},
+            "query": query,
             "standing": standing,
-            "cli": equivalents.command("dispatching", verb, note=EXAMPLE_NOTE),
-            "curl": equivalents.curl(
+            "dispatching_cli": equivalents.command("dispatching", verb, note=EXAMPLE_NOTE),
+            "dispatching_curl": equivalents.curl(
                 visit, "POST", f"/v1/scheduler/{verb}", body={"note": EXAMPLE_NOTE}
+            ),
+            "cli": equivalents.command("schedules", "list", tenant=request.tenant, state=states),
+            "curl": equivalents.curl(
+                visit, "GET", "/v1/schedules", **{**query, "test": visit.test}
             ),
         },
     )
