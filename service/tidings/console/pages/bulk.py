@@ -14,8 +14,8 @@ from tidings.operations.notifications import Filters
 from tidings.operations.scopes import Scope
 
 ALL: Final = "all"
-PATIENCE: Final = 1.0
-"""Seconds after which the page is shown while its items are still being chosen."""
+PATIENCE: Final = 0.05
+"""Seconds after which the page is shown while its items are still being chosen: those of a small job are by then."""
 
 
 async def _of_groups(visit: Visit) -> Answer:

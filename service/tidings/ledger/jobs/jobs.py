@@ -70,12 +70,14 @@ SELECT j.changed_by, now() - j.started_at AS since
 LOCK_ONE: Final = "SELECT FROM dead_letters WHERE id = $1 FOR UPDATE"
 
 TAKE: Final = f"""
-UPDATE jobs SET holder = $1, lease_until = now() + $2::float8 * interval '1 second'
- WHERE id = (SELECT id FROM jobs
-              WHERE state = 'running' AND (lease_until IS NULL OR lease_until < now()) AND ($3::uuid IS NULL OR id = $3)
-                AND (starts_at IS NULL OR starts_at <= now())
-              ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING {JOB}
+WITH free AS (
+    SELECT id AS free, holder IS NULL AS untouched FROM jobs
+     WHERE state = 'running' AND (lease_until IS NULL OR lease_until < now()) AND ($3::uuid IS NULL OR id = $3)
+       AND (starts_at IS NULL OR starts_at <= now())
+     ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs SET holder = $1, lease_until = now() + $2::float8 * interval '1 second' FROM free WHERE id = free
+RETURNING {JOB}, untouched
 """
 
 KEEP: Final = """

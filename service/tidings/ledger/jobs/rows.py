@@ -70,6 +70,8 @@ class Job:
     """Nothing is done with its items before."""
     held_back: bool
     """Whether that time has not come yet."""
+    untouched: bool = False
+    """It was just taken, by the first process ever: none of its items has a result."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any] | Record) -> Self:

@@ -31,8 +31,10 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 10
 """Jobs that one scheduler runs at the same time."""
-EVERY: Final = 0.5
-"""Seconds between two looks for jobs."""
+EVERY: Final = 0.2
+"""Seconds between two looks for jobs that were started."""
+CHOOSE_EVERY: Final = 1.0
+"""Seconds between two looks for jobs whose items nobody chooses, and after a failure."""
 SETTLE_EVERY: Final = 60.0
 """Seconds between two looks at what became of the items of jobs that have ended, and at jobs to be deleted."""
 AGAIN: Final = 10.0
@@ -57,18 +59,22 @@ class JobHost:
 
     async def run_for_ever(self) -> None:
         """Take jobs and run them; and look after those that have ended."""
-        settled = -SETTLE_EVERY
+        chosen, settled = -CHOOSE_EVERY, -SETTLE_EVERY
         try:
             while True:
+                pause = EVERY
                 try:
                     await self._take()
-                    self._choose()
+                    if monotonic() - chosen >= CHOOSE_EVERY:
+                        chosen = monotonic()
+                        self._choose()
                     if monotonic() - settled >= SETTLE_EVERY:
                         settled = monotonic()
                         await look_after(self._backend)
                 except TidingsError as error:
                     log.warning("jobs not looked for", error=str(error))
-                await asyncio.sleep(EVERY)
+                    pause = CHOOSE_EVERY
+                await asyncio.sleep(pause)
         finally:
             for task in [*self._running.values(), *([self._choosing] if self._choosing else [])]:
                 await end(task)

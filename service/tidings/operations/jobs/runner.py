@@ -6,7 +6,7 @@ what is to be published is in the outbox by then.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -26,7 +26,8 @@ from tidings.ledger.notifications.outbox_lease import keep_leased
 from tidings.ledger.steps import TimeLimit
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.outcomes import Outcomes
-from tidings.operations.dead_letters.pacing import LOOK, Pace, batches
+from tidings.operations.dead_letters.pacing import LOOK, Pace
+from tidings.operations.jobs.batches import Batches
 from tidings.operations.jobs.shared_templates import SharedTemplates
 from tidings.operations.jobs.tally import Tally, is_final
 from tidings.runtime.background import BackgroundTask
@@ -44,8 +45,6 @@ Action = Callable[[Job, str, Sequence[OpenItem]], Awaitable[Mapping[str, int] | 
 
 LANES: Final = 3
 """Batches under way at once: one is written down while the others are published and noted."""
-PAGE: Final = 10_000
-"""Items read at once."""
 TRIES: Final = 5
 ENOUGH: Final = 20
 """Outcomes from which a share is judged once the canaries are through."""
@@ -116,9 +115,10 @@ class JobRunner:
 
     async def _work(self, step: Step) -> None:
         job, items = self._job, self._ledger.job_items
-        await self._recount()
-        first = await _persistently(lambda: items.waiting(job.id, 0, job.items, 1))
-        self._reached = first[0].position - 1 if first else job.items
+        if not job.untouched:
+            await self._recount()
+            first = await _persistently(lambda: items.waiting(job.id, 0, job.items, 1))
+            self._reached = first[0].position - 1 if first else job.items
         waves = list(job.plan.waves(job.items))
         for begin, end in waves[len(job.waves) :]:
             await self._send(step, begin, end)
@@ -156,24 +156,23 @@ class JobRunner:
         return bool(await _persistently(lambda: items.waiting(self._job.id, 0, self._job.items, 1)))
 
     async def _send(self, step: Step, after: int, upto: int) -> None:
-        items = self._ledger.job_items
-        while not self._over:
-            page = await _persistently(
-                lambda after=after: items.waiting(self._job.id, after, upto, PAGE)  # type: ignore[misc]  # mypy#15459
-            )
-            if not page:
-                return
-            waiting = batches(page, self._job.plan.rate)
-            await asyncio.gather(*(self._lane(step, waiting) for _ in range(LANES)))
-            after = page[-1].position
+        items, job = self._ledger.job_items, self._job
+        waiting = Batches(
+            lambda behind, limit: _persistently(lambda: items.waiting(job.id, behind, upto, limit)),
+            after,
+            job.plan.rate,
+        )
+        await asyncio.gather(*(self._lane(step, waiting) for _ in range(LANES)))
 
-    async def _lane(self, step: Step, waiting: Iterator[list[OpenItem]]) -> None:
-        for batch in waiting:
-            await self._pause(self._pace.turn(len(batch)))
-            if self._over:
-                return
-            self._under_way.add(batch[0].position)
+    async def _lane(self, step: Step, waiting: Batches) -> None:
+        while not self._over:
             try:
+                if (batch := await waiting.next()) is None:
+                    return
+                self._under_way.add(batch[0].position)
+                await self._pause(self._pace.turn(len(batch)))
+                if self._over:
+                    return
                 counts = await step(batch)
                 if counts is None:
                     self._lose()
