@@ -72,6 +72,11 @@ SELECT width, since, 'default', channel, 'category ' || category, CASE bucket WH
        unnest(ARRAY['email', 'sms', 'whatsapp', 'webhook']) AS channel,
        generate_series(1, 10) AS category, unnest(ARRAY[-1, 10, 12, 13, 14, 15, 16, 17, 18, 20, 22, 26]) AS bucket
 """
+ROLLUPS_BY_CHANNEL: Final = """
+INSERT INTO channel_rollups
+SELECT width, since, tenant, channel, false, outcome, sum(count), sum(attempts), sum(first_attempts)
+  FROM outcome_rollups GROUP BY 1, 2, 3, 4, 5, 6
+"""
 
 
 def fill_ledger(servers: Servers, have: int, want: int, began: datetime = LONG_AGO) -> None:
@@ -132,4 +137,7 @@ def vary(servers: Servers) -> None:
 def fill_rollups(servers: Servers) -> None:
     """Rollups of 30 days, as many as four channels with ten categories each have."""
     servers.sql(ROLLUPS)
+    servers.sql(ROLLUPS_BY_CHANNEL)
     servers.sql("VACUUM ANALYZE outcome_rollups")
+    servers.sql("VACUUM ANALYZE channel_rollups")
+    servers.sql("CHECKPOINT")

@@ -84,6 +84,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "provider_attempts",
         "outcome_deltas",
         "outcome_rollups",
+        "channel_rollups",
         "rollup_categories",
         "dead_letter_deltas",
         "dead_letter_hours",

@@ -32,7 +32,8 @@ from tidings.ledger.operators import audit
 from tidings.ledger.operators.audit import LedgerAudit, LedgerFindings
 from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.operators.reports import Reports
-from tidings.ledger.operators.statistics import DETAILED, STATISTICS
+from tidings.ledger.operators.rollups import Window
+from tidings.ledger.operators.statistics import DETAILED, DETAILED_OF_SOME, STATISTICS
 from tidings.ledger.operators.test_data import OF_NOTIFICATION
 from tidings.ledger.positions import Position
 from tidings.ledger.steps import TimeLimit
@@ -429,17 +430,27 @@ async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
     assert (mended.cut_short, mended.left) == (True, 429 - FEW_DEAD_LETTERS)
 
 
-@pytest.mark.parametrize("statement", [STATISTICS, DETAILED], ids=["sums", "details"])
-async def test_statistics_are_read_from_rollups_alone(large: str, statement: str) -> None:
-    arguments = (NOW - timedelta(days=60), NOW, 14_400, None, None, None, None, "test", False)
+@pytest.mark.parametrize(
+    ("statement", "tables"),
+    [
+        (STATISTICS, {"outcome_rollups"}),
+        (DETAILED, {"channel_rollups", "outcome_rollups"}),
+        (DETAILED_OF_SOME, {"outcome_rollups"}),
+    ],
+    ids=["sums", "details", "details of some"],
+)
+async def test_statistics_are_read_from_rollups_alone(
+    large: str, statement: str, tables: set[str]
+) -> None:
+    window = Window.around(NOW - timedelta(days=60), NOW, NOW)
+    period = (window.since, window.until, window.width)
+    parts = [] if statement is STATISTICS else list(map(list, zip(*window.parts(), strict=True)))
+    arguments = (*period, None, None, None, None, "test", False, *parts)
     connection = await asyncpg.connect(large)
     [explained] = await connection.fetchrow(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
     await connection.close()
     [plan] = json.loads(explained)
-    assert {table for table, _ in _indexes(plan["Plan"]) if table} == {
-        "outcome_rollups",
-        "outcome_deltas",
-    }
+    assert {table for table, _ in _indexes(plan["Plan"]) if table} == {*tables, "outcome_deltas"}
 
 
 async def test_open_dead_letters_are_counted_without_reading_them_nor_tests(large: str) -> None:

@@ -74,6 +74,11 @@ async def test_details_are_by_time_and_channel_and_by_category_and_add_up(
     assert [it.succeeded for it in series] == [it.succeeded for _, it in found.buckets]
     assert sum(it.failed for it in series) == found.total.failed == 1
     assert sum(it.retried for it in series) == found.total.retried == 1
+    of_some = await Reports(ledger_alone.database).stats(
+        last_hour(), Choice(categories=("otp",)), details=True
+    )
+    assert (list(of_some.categories), of_some.total) == (["otp"], found.categories["otp"])
+    assert [sum(it.failed for it in each) for each in of_some.series.values()] == [1]
     plain = await stats(ledger_alone)
     assert (plain.series, plain.categories) == ({}, {})
     assert plain.total == found.total

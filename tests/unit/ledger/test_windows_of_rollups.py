@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from math import ceil, log2
 
 import pytest
@@ -40,6 +41,22 @@ def test_an_hour_of_last_month_is_read_from_rollups_that_are_still_kept() -> Non
 def test_a_period_that_reaches_into_the_far_future_has_few_buckets() -> None:
     window = Window.around(NOW - timedelta(hours=1), NOW + timedelta(days=40_000), NOW)
     assert (window.until - window.since).days <= 2
+
+
+@pytest.mark.parametrize("hours", [1, 6, 24, 24 * 7, 24 * 30, 24 * 300], ids=str)
+def test_the_parts_of_a_period_are_all_of_it_once_in_few_rollups(hours: int) -> None:
+    window = Window.around(NOW - timedelta(hours=hours), None, NOW)
+    parts = sorted(window.parts(), key=lambda part: part[1])
+    assert (parts[0][1], parts[-1][2]) == (window.since, window.until)
+    assert all(before[2] == after[1] for before, after in pairwise(parts))
+    for width, since, until in parts:
+        assert since.timestamp() % width == until.timestamp() % width == 0
+    rollups = sum((until - since) // timedelta(seconds=width) for width, since, until in parts)
+    assert rollups <= min(50, hours * 60) or window.width == 86_400
+
+
+def test_a_period_without_a_moment_has_no_parts() -> None:
+    assert Window(NOW, NOW, 60).parts() == []
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])

@@ -1,5 +1,6 @@
 """Rollups: outcomes added up by time, and open dead letters by group; folded from the deltas of each transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
@@ -51,6 +52,22 @@ class Window:
             WIDEST,
         )
         return cls(_floor(since, width), _ceiling(until, width), width)
+
+    def parts(self) -> Sequence[tuple[int, datetime, datetime]]:
+        """The same period in as few rollups as possible: of each part the width, and from when until when.
+
+        Whole days are read from the rollups of days, what is left from narrower ones: whatever is kept in narrow ones is
+        kept in wide ones.
+        """
+        since, until, width = self.since, self.until, self.width
+        parts = []
+        for wider in (*(width for width, _ in WIDTHS), WIDEST):
+            begin, end = _ceiling(since, wider), _floor(until, wider)
+            if wider <= width or begin >= end:
+                continue
+            parts += [(width, since, begin), (width, end, until)]
+            since, until, width = begin, end, wider
+        return [part for part in (*parts, (width, since, until)) if part[1] < part[2]]
 
 
 def _floor(moment: datetime, width: int) -> datetime:

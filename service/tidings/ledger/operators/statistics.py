@@ -36,25 +36,42 @@ SELECT since, channel, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum
   FROM counted GROUP BY GROUPING SETS ((since, outcome, bucket), (channel, outcome, bucket), (kind, outcome))
 """
 """Deltas that are not folded yet count too, so what is committed is counted."""
-_OF_BOTH: Final = f"""
-(SELECT since, channel, category, outcome, bucket, count, attempts, first_attempts
-   FROM outcome_rollups WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING}
-  UNION ALL
- SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, category, outcome, bucket, count, attempts, first_attempts
-   FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}) AS counted
-"""
 _SUMS: Final = (
     "sum(count)::bigint AS count, sum(attempts)::bigint AS attempts, "
     "sum(first_attempts)::bigint AS first_attempts"
 )
-DETAILED: Final = f"""
-SELECT since, channel, NULL::text AS category, outcome, NULL::text AS kind, {NO_TIME} AS bucket, {_SUMS}
-  FROM {_OF_BOTH} GROUP BY since, channel, outcome
- UNION ALL
-SELECT NULL, NULL, category, outcome, NULL, bucket, {_SUMS} FROM {_OF_BOTH} GROUP BY category, outcome, bucket
+_BY_CHANNEL: Final = """
+SELECT since, channel, outcome, count, attempts, first_attempts FROM channel_rollups
+ WHERE width = $3 AND since >= $1 AND since < $2
+   AND ($4::text IS NULL OR tenant = $4) AND ($5::text[] IS NULL OR channel = ANY($5)) AND test = $9
 """
-"""By time and channel without percentiles, and by category with them. Two looks at the same rows, each into few groups, take
-a quarter of the time that one look into groups of all these takes."""
+_BY_CHANNEL_OF_SOME: Final = f"""
+SELECT since, channel, outcome, count, attempts, first_attempts FROM outcome_rollups
+ WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING}
+"""
+_DETAILED: Final = f"""
+SELECT since, channel, NULL::text AS category, outcome, NULL::text AS kind, {NO_TIME} AS bucket, {_SUMS}
+  FROM ({{by_channel}}
+         UNION ALL
+        SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, outcome, count, attempts, first_attempts
+          FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}) AS counted
+ GROUP BY since, channel, outcome
+ UNION ALL
+SELECT NULL, NULL, category, outcome, NULL, bucket, {_SUMS}
+  FROM (SELECT found.* FROM unnest($10::int[], $11::timestamptz[], $12::timestamptz[]) AS part (width, since, until),
+               LATERAL (SELECT category, outcome, bucket, {_SUMS} FROM outcome_rollups r
+                         WHERE r.width = part.width AND r.since >= part.since AND r.since < part.until AND {_MATCHING}
+                         GROUP BY category, outcome, bucket) AS found
+         UNION ALL
+        SELECT category, outcome, bucket, count, attempts, first_attempts
+          FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}) AS counted
+ GROUP BY category, outcome, bucket
+"""
+DETAILED: Final = _DETAILED.format(by_channel=_BY_CHANNEL)
+"""By time and channel without percentiles, and by category with them, each from the fewest rows that have it: whole days of the
+period, for one, are read from rollups of days."""
+DETAILED_OF_SOME: Final = _DETAILED.format(by_channel=_BY_CHANNEL_OF_SOME)
+"""The same of some categories or providers, which rollups by channel do not tell apart."""
 PLANNING: Final = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL work_mem = '32MB'"
 """A plan for any period, and a sort on disk, take twice as long."""
 COUNTED_SINCE: Final = f"SELECT min(since) FROM outcome_rollups WHERE width = {24 * 3600}"
@@ -147,10 +164,13 @@ async def statistics(
         details: By time and channel and by category; percentiles of the whole and of categories only, and no errors.
     """
     lists = (choice.channels, choice.categories, choice.providers)
+    some = choice.categories or choice.providers
+    detailed = DETAILED_OF_SOME if some else DETAILED
+    parts = [list(column) for column in zip(*window.parts(), strict=True)] if details else []
     async with connection.transaction(readonly=True):
         await connection.execute(PLANNING)
         rows = await connection.fetch(
-            DETAILED if details else STATISTICS,
+            detailed if details else STATISTICS,
             window.since,
             window.until,
             window.width,
@@ -158,6 +178,7 @@ async def statistics(
             *(list(values) if values else None for values in lists),
             SINK,
             choice.test,
+            *parts,
         )
         first = await connection.fetchval(COUNTED_SINCE)
     return _detailed(window, first, rows) if details else _summed(window, first, rows)
