@@ -47,9 +47,9 @@ WITH numbered AS (
      WHERE id IN (SELECT id FROM numbered)
 )
 INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, category, tenant,
-                          recipient, attempts, first_failed_at, last_failed_at, exchange, routing_key, content_type, body)
+                          recipient, attempts, first_failed_at, last_failed_at, dead_lettered_at, exchange, routing_key, content_type, body)
 SELECT gen_random_uuid(), id, 'rejected', 'rejected', '550', 'no such mailbox ' || n % $5, md5((n % $5)::text), 'email', 'normal',
-       'receipt', 'default', recipient, 1, now(), now(), 'tidings.notifications', 'email.normal', 'application/json',
+       'receipt', 'default', recipient, 1, now(), now(), clock_timestamp(), 'tidings.notifications', 'email.normal', 'application/json',
        convert_to(replace(replace($4::text, 'ID', id::text), 'RECIPIENT', recipient), 'UTF8')
   FROM numbered
 """

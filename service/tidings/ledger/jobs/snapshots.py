@@ -70,12 +70,14 @@ coalesce({IN_THIS_EPOCH} OR n.epoch > 0 AND {BEFORE} OR $2::boolean AND n.state 
 """Nothing was sent before the first epoch."""
 
 CHOOSE: Final = """
-WITH seen AS MATERIALIZED (
-    SELECT d.id, d.dead_lettered_at AS at, d.notification_id, {uncertain} AS uncertain, {too_late} AS too_late,
-           {doubtful} AS doubtful
-      FROM dead_letters d LEFT JOIN notifications n ON n.id = d.notification_id
+WITH wanted AS MATERIALIZED (
+    SELECT d.id, d.dead_lettered_at, d.notification_id, d.reason, d.supersedes FROM dead_letters d
      WHERE {where} AND (d.dead_lettered_at, d.id) > ($3, $4)
      ORDER BY d.dead_lettered_at, d.id LIMIT $5
+), seen AS MATERIALIZED (
+    SELECT d.id, d.dead_lettered_at AS at, d.notification_id, {uncertain} AS uncertain, {too_late} AS too_late,
+           {doubtful} AS doubtful
+      FROM wanted d LEFT JOIN notifications n ON n.id = d.notification_id
 ), kept AS (
     SELECT *, row_number() OVER (ORDER BY at, id) AS place FROM seen WHERE NOT (uncertain OR too_late)
 ), added AS (
