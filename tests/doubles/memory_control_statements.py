@@ -67,7 +67,7 @@ def paused(tables: Tables) -> Sequence[Row]:
 
 
 def saw_queues(tables: Tables, *columns: object) -> Sequence[Row]:
-    """Which queues were empty: nobody asks how old messages are."""
+    """What was in the queues: nobody asks how old messages are."""
     del tables, columns
     return []
 
@@ -80,5 +80,5 @@ CONTROL: Final[dict[str, Statement]] = {
     controls.SAY: say,
     controls.UNSAY: unsay,
     alerts.NOTE: note_pending,
-    queue_ages.SAW_EMPTY: saw_queues,
+    queue_ages.SAW: saw_queues,
 }

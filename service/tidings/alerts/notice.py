@@ -1,16 +1,23 @@
-"""The text of alerts: dead letters by cause, what is down or overdue, links and commands to look further; no personal data."""
+"""The text of alerts: dead letters by cause, providers that are down, links and commands to look further; no personal data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from tidings.delivery.alert_rules import Watch
 from tidings.delivery.circuit import Phase
 from tidings.ledger.operators.alerts import AlertGroup, PendingAlert
 from tidings.ledger.operators.controls import ReportedCircuit
-from tidings.ledger.operators.rule_alerts import RuleReport
-from tidings.ledger.operators.rule_counts import FaultArrivals, StandingFault
-from tidings.ledger.operators.rule_rows import AlertRule
+from tidings.ledger.operators.rule_counts import FaultArrivals
+
+
+class Severity(StrEnum):
+    """What an alert says to services that tell them apart: whether to wake somebody."""
+
+    FAULT = "fault"
+    TEST = "test"
+    CLEAR = "clear"
+    """All that it alerted about is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,9 @@ class Notice:
     text: str
     event: str = "tidings.dead_letters"
     """Names its kind for programs, as words joined by full stops."""
+    severity: Severity = Severity.FAULT
+    incident: str = ""
+    """Names what lasts, so that its end is understood as the end of its beginning; empty: an event."""
 
 
 def notice(pending: PendingAlert, worst: Sequence[AlertGroup], console: str = "") -> Notice:
@@ -32,50 +42,10 @@ def notice(pending: PendingAlert, worst: Sequence[AlertGroup], console: str = ""
         worst: The largest groups of them.
         console: URL of the service as browsers see it; empty: no links.
     """
-    count = _counted(pending.dead_letters)
+    count = counted(pending.dead_letters)
     since = f" since {pending.since:%Y-%m-%d %H:%M} UTC" if pending.since is not None else ""
-    lines = [f"{count}{since}: notifications that were not delivered.", *_faults(worst, console)]
+    lines = [f"{count}{since}: notifications that were not delivered.", *faults(worst, console)]
     return Notice(pending.dead_letters, f"Tidings: {count}", "\n".join(lines))
-
-
-def rule_notice(report: RuleReport, console: str = "") -> Notice:
-    """What a rule has to report. Takes `console` like `notice`."""
-    rule = report.rule
-    of = "" if rule.only is None else f" of {rule.only}"
-    if (enough := report.reached) is not None:
-        count = _counted(enough.count)
-        lines = [
-            f"{count}{of} since {enough.since:%Y-%m-%d %H:%M} UTC: notifications that were not delivered.",
-            *_faults(report.faults, console),
-        ]
-        return _of_rule(rule, enough.count, count, lines, "tidings.dead_letters", console)
-    new = [each for each in report.standing if each.name in report.new]
-    old = [each for each in report.standing if each.name not in report.new]
-    words, event, path, commands = _STANDING[rule.terms.watch]
-    lines = [
-        f"{words.capitalize()}{of}:",
-        *(_stands(each) for each in new),
-        *(["Still:", *(_stands(each) for each in old)] if old else []),
-        *([f"{console}/console/{path}"] if console else []),
-        "",
-        *commands,
-    ]
-    title = f"{words} ({', '.join(each.name for each in new[:3])}{', …' if len(new) > 3 else ''})"
-    return _of_rule(rule, 0, title, lines, event, console)
-
-
-def trial_notice(rule: AlertRule, actor: str, console: str) -> Notice:
-    """An alert that a person asked for, to see whether it arrives. Takes `console` like `notice`."""
-    lines = [f"This is a test by {actor}. Nothing is wrong."]
-    return _of_rule(rule, 0, "test", lines, "tidings.test", console)
-
-
-def _of_rule(
-    rule: AlertRule, dead_letters: int, title: str, lines: Sequence[str], event: str, console: str
-) -> Notice:
-    link = f": {console}/console/alerts/{rule.id}" if console else ""
-    text = "\n".join([*lines, "", f"Rule {rule.name}{link}"])
-    return Notice(dead_letters, f"Tidings: {title}", text, event)
 
 
 def outage_notice(circuits: Sequence[ReportedCircuit], console: str = "") -> Notice:
@@ -89,42 +59,32 @@ def outage_notice(circuits: Sequence[ReportedCircuit], console: str = "") -> Not
     if not down:
         title = "Tidings: a provider was down"
         text = f"{title} and has recovered.\n`tidings channels list` shows all."
-        return Notice(0, title, text, event)
+        return Notice(0, title, text, event, Severity.CLEAR)
     channels = ", ".join(sorted({channel for channel, _ in down}))
     lines = [
         "Providers are down. Notifications wait in their lanes, and no attempts are spent:",
         *(f"  {_outage(circuit)}" for circuit in down.values()),
         *([f"{console}/console/channels"] if console else []),
         "",
-        *_OF_PROVIDERS,
+        *PROVIDER_COMMANDS,
     ]
     return Notice(0, f"Tidings: provider down ({channels})", "\n".join(lines), event)
 
 
-_OF_PROVIDERS: Final = (
+PROVIDER_COMMANDS: Final = (
     "Workers probe them, one notification at a time. `tidings channels list` shows their state,",
     "`tidings channels enable CHANNEL PROVIDER` resumes sends at full concurrency, without a probe: only if you",
     "know that the provider is back.",
 )
-_STANDING: Final = {
-    Watch.PROVIDERS: ("provider down", "tidings.provider_down", "channels", _OF_PROVIDERS),
-    Watch.SCHEDULES: (
-        "schedule overdue",
-        "tidings.schedule_overdue",
-        "schedules",
-        (
-            "`tidings dispatching show` says whether schedulers run and publish, `tidings schedules show NAME` shows one.",
-        ),
-    ),
-}
-"""Of what stands so: the words, the event, the page of the console, and the commands."""
 
 
-def _counted(dead_letters: int) -> str:
+def counted(dead_letters: int) -> str:
+    """A number of dead letters, in words."""
     return f"{dead_letters:,} dead letter{'' if dead_letters == 1 else 's'}"
 
 
-def _faults(worst: Sequence[AlertGroup | FaultArrivals], console: str) -> Sequence[str]:
+def faults(worst: Sequence[AlertGroup | FaultArrivals], console: str) -> Sequence[str]:
+    """Lines about the largest groups, and the commands to look further. Takes `console` like `notice`."""
     links = {
         group.fingerprint: f"           {console}/console/failures/{group.fingerprint}"
         for group in worst
@@ -142,11 +102,6 @@ def _faults(worst: Sequence[AlertGroup | FaultArrivals], console: str) -> Sequen
         "`tidings dead groups` shows all of them, `tidings dead show ID` one,",
         "`tidings replay --fingerprint …` sends a group again once its cause is fixed.",
     ]
-
-
-def _stands(each: StandingFault) -> str:
-    detail = f": {each.detail}" if each.detail else ""
-    return f"  {each.name} since {each.since:%Y-%m-%d %H:%M} UTC{detail}"
 
 
 def _outage(circuit: ReportedCircuit) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from tidings.alerts.destinations import send
-from tidings.alerts.notice import rule_notice
+from tidings.alerts.rule_notice import rule_notice
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.operators.rule_alerts import RuleReport

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import pydantic_core
 
-from tidings.alerts.notice import Notice
+from tidings.alerts.notice import Notice, Severity
 from tidings.channels.registry import SPECS
 from tidings.channels.spec import OperatorAlert
 from tidings.delivery.alert_rules import OF_ALERTS
@@ -28,6 +29,14 @@ WORTH: Final = timedelta(hours=12)
 """Time after which an alert expires."""
 SHORTEST_SECRET: Final = 5
 """Characters."""
+NOTIFY_TYPES: Final = {
+    Severity.FAULT: "failure",
+    Severity.TEST: "warning",
+    Severity.CLEAR: "success",
+}
+"""What Apprise calls them: PagerDuty and its like wake somebody for a failure, and resolve it at a success."""
+INCIDENTS: Final = {"pagerduty": "dedup"}
+"""By the scheme of a receiver's URL, the parameter that names an incident; it is added for what lasts."""
 LONGEST_ANSWER: Final = 500
 """Characters of what a receiver answered."""
 
@@ -66,10 +75,11 @@ class AppriseSender:
     def __init__(self, url: str, timeout: float = 20.0) -> None:
         from apprise import Apprise  # it imports a hundred services
 
-        self._apprise: Any = Apprise()
+        self._new: Callable[[], Any] = Apprise
+        self._url = url
         self._timeout = timeout
         self._secrets = secrets_of(url)
-        if not self._apprise.add(url):
+        if not self._new().add(url):
             raise UnknownService(
                 "Apprise does not support this kind of URL; its list of services shows the format of each"
             )
@@ -88,12 +98,27 @@ class AppriseSender:
         return answer or "accepted"
 
     def _notify(self, notice: Notice) -> tuple[bool, str]:
-        result = self._apprise.notify(title=notice.title, body=notice.text, timeout=self._timeout)
+        service = self._new()
+        service.add(with_incident(self._url, notice.incident))
+        result = service.notify(
+            title=notice.title,
+            body=notice.text,
+            notify_type=NOTIFY_TYPES[notice.severity],
+            timeout=self._timeout,
+        )
         lines = dict.fromkeys(entry.message.strip() for entry in result.logs())
         return bool(result), self._without_secrets(" ".join(lines))[:LONGEST_ANSWER]
 
     def _without_secrets(self, text: str) -> str:
         return self._secrets.sub("…", text) if self._secrets is not None else text
+
+
+def with_incident(url: str, incident: str) -> str:
+    """A receiver's URL, so that the end of an incident is understood as such; as it is if it names one itself."""
+    parameter = INCIDENTS.get(url.partition("://")[0].lower())
+    if not incident or parameter is None or f"{parameter}=" in url.partition("?")[2]:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{parameter}=tidings-{incident}"
 
 
 def secrets_of(url: str) -> "re.Pattern[str] | None":

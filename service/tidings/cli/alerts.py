@@ -40,6 +40,7 @@ class RuleFilter(StrEnum):
     CATEGORY = "category"
     REASON = "reason"
     FINGERPRINT = "fingerprint"
+    QUEUE = "queue"
 
 
 Reference = Annotated[str, typer.Argument(metavar="RULE", help="Name or id of the rule.")]
@@ -48,7 +49,8 @@ WatchOption = Annotated[
     Watch | None,
     typer.Option(
         "--watch",
-        help="Watch this; dead letters by default. Providers that are down, and schedules that are overdue, for --window.",
+        help="Watch this; dead letters by default. Providers that are down, schedules that are overdue, and queues in which "
+        "messages wait, for --window.",
     ),
 ]
 Channel = Annotated[
@@ -71,25 +73,48 @@ Fingerprint = Annotated[
         "--fingerprint", metavar="HEX", help="Only dead letters of this group, as in `dead groups`."
     ),
 ]
+Queue = Annotated[
+    str | None,
+    typer.Option(
+        "--queue", metavar="QUEUE", help="Only this queue, as in `stats`, e.g. tidings.email.high."
+    ),
+]
 Without = Annotated[
     list[RuleFilter] | None,
     typer.Option("--without", help="Remove this filter; repeatable."),
 ]
 Count = Annotated[
     int | None,
-    typer.Option("--count", "-n", min=1, help="Dead letters that are enough for an alert."),
+    typer.Option(
+        "--count",
+        "-n",
+        min=1,
+        help="Dead letters, or messages in a queue, that are enough for an alert.",
+    ),
 ]
 Window = Annotated[
     str | None,
     typer.Option(
         "--window",
         metavar="DURATION",
-        help="Time in which they have to come, or for which a provider has to be down or a schedule overdue.",
+        help="Time in which they have to come, or for which a provider has to be down, a schedule overdue, or a message waiting.",
     ),
 ]
 Every = Annotated[
     str | None,
     typer.Option("--every", metavar="DURATION", help="Alert at most once in this time."),
+]
+Remind = Annotated[
+    str | None,
+    typer.Option(
+        "--remind",
+        metavar="DURATION",
+        help="Alert again after this time while nothing has changed; 0s: never. Not of dead letters.",
+    ),
+]
+AllClear = Annotated[
+    bool | None,
+    typer.Option("--all-clear/--no-all-clear", help="Tell when it is over; not of dead letters."),
 ]
 Url = Annotated[
     str | None,
@@ -115,7 +140,7 @@ To = Annotated[
 
 def _terms(**given: Any) -> dict[str, Any]:
     """The fields that were given."""
-    for name, option in (("lasting", "--window"), ("every", "--every")):
+    for name, option in (("lasting", "--window"), ("every", "--every"), ("remind", "--remind")):
         if given[name] is not None:
             given[name] = round(parsed(seconds, given[name], option))
     if given["url"] == STDIN:  # other users of this machine see what is typed in a command
@@ -149,9 +174,12 @@ def create(
     category: Category = None,
     reason: Reason = None,
     fingerprint: Fingerprint = None,
+    queue: Queue = None,
     count: Count = None,
     window: Window = None,
     every: Every = None,
+    remind: Remind = None,
+    all_clear: AllClear = None,
     url: Url = None,
     to_channel: ToChannel = None,
     to: To = None,
@@ -160,12 +188,14 @@ def create(
 ) -> None:
     """Create a rule: what is watched, how many in how long, and where its alerts go.
 
-    It reports what comes from now on: 1 dead letter in 5m, at most once in 15m, unless you say otherwise. Without --tenant
-    it watches all tenants. A URL is stored as it is, and shown masked.
+    It reports what comes from now on: 1 dead letter in 5m, at most once in 15m, unless you say otherwise. What is down, overdue
+    or waiting is reported once, again every 4h, and when it is over. Without --tenant it watches all tenants. A URL is stored
+    as it is, and shown masked.
 
     Examples:
       [bold]tidings alerts create otp-fails --category otp --count 10 --window 5m --url slack://T1/B2/token[/]
       [bold]tidings alerts create relay --watch providers --window 2m --to-channel sms --to +14155550123[/]
+      [bold]tidings alerts create backlog --watch queues --channel email --window 10m --url slack://T1/B2/token[/]
     """
     terms = _terms(
         watch=watch,
@@ -173,9 +203,12 @@ def create(
         category=category,
         reason=reason,
         fingerprint=fingerprint,
+        queue=queue,
         threshold=count,
         lasting=window,
         every=every,
+        remind=remind,
+        all_clear=all_clear,
         url=url,
         to_channel=to_channel,
         recipient=to,
@@ -198,9 +231,12 @@ def edit(
     category: Category = None,
     reason: Reason = None,
     fingerprint: Fingerprint = None,
+    queue: Queue = None,
     count: Count = None,
     window: Window = None,
     every: Every = None,
+    remind: Remind = None,
+    all_clear: AllClear = None,
     url: Url = None,
     to_channel: ToChannel = None,
     to: To = None,
@@ -218,9 +254,12 @@ def edit(
         category=category,
         reason=reason,
         fingerprint=fingerprint,
+        queue=queue,
         threshold=count,
         lasting=window,
         every=every,
+        remind=remind,
+        all_clear=all_clear,
         url=url,
         to_channel=to_channel,
         recipient=to,

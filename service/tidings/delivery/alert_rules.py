@@ -21,6 +21,8 @@ class Watch(StrEnum):
     """One is down, for its time."""
     SCHEDULES = "schedules"
     """One is overdue, by its time."""
+    QUEUES = "queues"
+    """So many messages wait in one, the oldest for its time."""
 
 
 @dataclass(frozen=True, slots=True)

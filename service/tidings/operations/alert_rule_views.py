@@ -45,6 +45,8 @@ class EditAlertRuleRequest:
     """Its new `name` and fields of `RuleTerms`; what is not here stays."""
     tenant: str | None = None
     """The tenant to which the caller is limited; None: no limit."""
+    based_on: str | None = None
+    """Its digest as the caller saw it: refused if it was changed since. None: whatever it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,12 @@ class AlertRuleView:
             "category": terms.category,
             "reason": terms.reason,
             "fingerprint": terms.fingerprint,
+            "queue": terms.queue,
             "threshold": terms.threshold,
             "window_seconds": terms.lasting,
             "every_seconds": terms.every,
+            "remind_seconds": terms.remind,
+            "all_clear": terms.all_clear,
             "destination": self.destination,
             "created_by": rule.created_by,
             "created_at": rule.created_at,
@@ -101,6 +106,7 @@ class AlertRuleView:
             "waits_until": self.waits_until,
             "error": rule.error,
             "failing_since": rule.failing_since,
+            "sha256": rule.digest,
         }
 
 
@@ -163,6 +169,11 @@ def condition_of(terms: RuleTerms) -> str:
             )
         case Watch.SCHEDULES:
             words = f"a schedule overdue by {span(terms.lasting)}"
+        case Watch.QUEUES:
+            many = counted(terms.threshold, "message") if terms.threshold > 1 else "a message"
+            words = f"{many} in a queue" + (
+                f", the oldest for {span(terms.lasting)}" if terms.lasting else ""
+            )
     filters = [
         f"{name} {value}"
         for name, value in (
@@ -170,6 +181,7 @@ def condition_of(terms: RuleTerms) -> str:
             ("category", terms.category),
             ("reason", terms.reason),
             ("fault", terms.fingerprint),
+            ("queue", terms.queue),
         )
         if value is not None
     ]

@@ -1,13 +1,14 @@
 """Rules of alerts: made, changed, tried out, and what they sent."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields, replace
 from typing import Any, Final
 
 from tidings.alerts.destinations import check_destination, send, shown_destination
-from tidings.alerts.notice import trial_notice
+from tidings.alerts.rule_notice import trial_notice
 from tidings.alerts.senders import UnknownService
+from tidings.broker.topology.layout import DEAD, lanes_of, topology_of
 from tidings.channels.registry import SPECS
 from tidings.delivery.alert_rules import EVERY_TENANT, Watch
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
@@ -55,10 +56,16 @@ MOST_RULES: Final = 100
 LONGEST_NAME: Final = 64
 LONGEST_URL: Final = 2_048
 MOST: Final = 1_000_000
-"""Dead letters of a threshold."""
+"""Dead letters or messages of a threshold."""
 MINUTE: Final = 60
 DAY: Final = 86_400
-SHORTEST: Final = {Watch.DEAD_LETTERS: MINUTE, Watch.PROVIDERS: 0, Watch.SCHEDULES: MINUTE}
+WEEK: Final = 7 * DAY
+SHORTEST: Final = {
+    Watch.DEAD_LETTERS: MINUTE,
+    Watch.PROVIDERS: 0,
+    Watch.SCHEDULES: MINUTE,
+    Watch.QUEUES: 0,
+}
 """Seconds of a window."""
 
 
@@ -77,7 +84,7 @@ async def create(backend: Backend, actor: Actor, request: CreateAlertRuleRequest
             raise InvalidRequest(f"{error}, or * for all tenants", field="tenant") from None
     if request.caller not in {None, request.tenant}:
         raise InvalidRequest("is not yours; leave it out", field="tenant")
-    terms = await _checked(request.name, request.terms, request.tenant)
+    terms = await _checked(backend, request.name, request.terms, request.tenant)
     _check_receiver(terms, request.caller)
     rules = backend.ledger.alert_rules
     if len(await rules.list(request.tenant, MOST_RULES)) >= MOST_RULES:
@@ -126,9 +133,11 @@ async def edit(backend: Backend, actor: Actor, request: EditAlertRuleRequest) ->
 
     Raises:
         InvalidRequest: A field is not valid.
-        Refused: The tenant has another rule of this name, or as `show`.
+        Refused: The tenant has another rule of this name, or somebody was faster, or as `show`.
     """
     rule = await backend.ledger.alert_rules.find(request.reference, request.tenant)
+    if request.based_on not in {None, rule.digest}:
+        raise rule.changed_meanwhile()
     changes = dict(request.changes)
     name = str(changes.pop("name", rule.name))
     if unknown_ones := set(changes) - {each.name for each in fields(RuleTerms)}:
@@ -138,7 +147,7 @@ async def edit(backend: Backend, actor: Actor, request: EditAlertRuleRequest) ->
         changes |= {"to_channel": None, "recipient": None}
     elif changes.get("to_channel") is not None:
         changes |= {"url": None}
-    terms = await _checked(name, replace(rule.terms, **changes), rule.tenant)
+    terms = await _checked(backend, name, replace(rule.terms, **changes), rule.tenant)
     audited = {**_of(rule), **_audited(name, terms)}
     changed = await backend.ledger.alert_rules.change(
         rule, name, terms, actor=str(actor), audited=audited
@@ -214,13 +223,14 @@ def _check_receiver(terms: RuleTerms, caller: str | None) -> None:
         )
 
 
-async def _checked(name: str, terms: RuleTerms, tenant: str) -> RuleTerms:
+async def _checked(backend: Backend, name: str, terms: RuleTerms, tenant: str) -> RuleTerms:
     """The terms as they are stored. Raises InvalidRequest."""
     if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise InvalidRequest(
             f"write 1 to {LONGEST_NAME} printable characters on one line", field="name"
         )
-    for field, problem in _problems(terms, tenant):
+    queues = {DEAD, *(lane.queue for lane in lanes_of(topology_of(backend.settings)))}
+    for field, problem in _problems(terms, tenant, queues):
         raise InvalidRequest(problem, field=field)
     try:
         await check_destination(terms, tenant)
@@ -231,10 +241,14 @@ async def _checked(name: str, terms: RuleTerms, tenant: str) -> RuleTerms:
     return terms
 
 
-def _problems(terms: RuleTerms, tenant: str) -> Iterator[tuple[str, str]]:
+def _problems(terms: RuleTerms, tenant: str, queues: Collection[str]) -> Iterator[tuple[str, str]]:
     watch = terms.watch
-    if watch is Watch.PROVIDERS and tenant != EVERY_TENANT:
-        yield "watch", "providers are shared by all tenants: only a rule of all may watch them"
+    if watch in {Watch.PROVIDERS, Watch.QUEUES} and tenant != EVERY_TENANT:
+        yield "watch", f"{watch} are shared by all tenants: only a rule of all may watch them"
+    if terms.queue is not None and watch is not Watch.QUEUES:
+        yield "queue", "is a filter of queues; leave it out"
+    if terms.queue is not None and terms.queue not in queues:
+        yield "queue", unknown(terms.queue, sorted(queues))
     if terms.channel is not None and terms.channel not in SPECS:
         yield "channel", unknown(terms.channel, SPECS)
     for field in ("category", "reason", "fingerprint"):
@@ -275,6 +289,8 @@ def _numbers(terms: RuleTerms) -> Iterator[tuple[str, str]]:
         yield "window_seconds", f"must be between {shortest} and {DAY:,} seconds"
     if not MINUTE <= terms.every <= DAY:
         yield "every_seconds", f"must be between {MINUTE} and {DAY:,} seconds"
+    if terms.remind and not MINUTE <= terms.remind <= WEEK:
+        yield "remind_seconds", f"must be 0, or between {MINUTE} and {WEEK:,} seconds"
 
 
 def _of(rule: AlertRule) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Notes regularly which lanes are empty, and whether the dead-letter queue is, so that the age of what waits is known."""
+"""Notes regularly what is in the lanes and the dead-letter queue, so that the age of what waits is known."""
 
 import asyncio
 from collections.abc import Callable
@@ -63,6 +63,5 @@ class QueueWatch:
         connection = await self._connection.get()
         began = self._clock()
         found = await depths(connection, self._watched, self._timeout)
-        empty = [depth.queue for depth in found if depth.messages == 0]
-        if empty:
-            await self._ledger.queue_ages.saw_empty(empty, self._clock() - began)
+        messages = {each.queue: each.messages for each in found if each.messages is not None}
+        await self._ledger.queue_ages.saw(messages, self._clock() - began)

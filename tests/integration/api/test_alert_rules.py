@@ -32,6 +32,13 @@ async def test_a_rule_is_made_shown_changed_and_deleted(api: ApiRig) -> None:
     changed = await api.ask("PATCH", path, key, json={"threshold": 20, "category": None})
     assert (changed.data["threshold"], changed.data["category"]) == (20, None)
     assert changed.data["destination"] == made.data["destination"]
+    late = {"threshold": 30, "based_on": made.data["sha256"]}
+    refused = await api.ask("PATCH", path, key, json=late)
+    assert refused.status == 409
+    assert "changed the rule at" in refused.data["detail"]
+    terms = {"remind_seconds": 0, "all_clear": False, "based_on": changed.data["sha256"]}
+    changed = await api.ask("PATCH", path, key, json=terms)
+    assert (changed.data["remind_seconds"], changed.data["all_clear"]) == (0, False)
     disabled = await api.ask("POST", f"{path}/disable", key, json={"note": "INC-1"})
     assert disabled.data["state"] == "disabled"
     assert (await api.ask("POST", f"{path}/enable", key)).data["state"] == "enabled"
@@ -43,6 +50,7 @@ async def test_a_rule_is_made_shown_changed_and_deleted(api: ApiRig) -> None:
     )
     assert [(row["action"], row["note"]) for row in trail] == [
         ("create alert rule", ""),
+        ("edit alert rule", ""),
         ("edit alert rule", ""),
         ("disable alert rule", "INC-1"),
         ("enable alert rule", ""),
@@ -66,6 +74,9 @@ async def test_a_rule_is_made_shown_changed_and_deleted(api: ApiRig) -> None:
         ({"every_seconds": 1}, "/every_seconds"),
         ({"watch": "weather"}, "/watch"),
         ({"watch": "providers"}, "/watch"),
+        ({"watch": "queues"}, "/watch"),
+        ({"queue": "tidings.email.high"}, "/queue"),
+        ({"remind_seconds": 59}, "/remind_seconds"),
         ({"watch": "schedules", "category": "otp"}, "/category"),
         ({"tenant": "bank"}, "/tenant"),
         ({"name": "a\nb"}, "/name"),

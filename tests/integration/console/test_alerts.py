@@ -66,12 +66,36 @@ async def test_a_rule_is_made_changed_disabled_and_deleted(console: ConsoleRig) 
     assert (await person.get(path)).status == 404
 
 
+async def test_of_two_who_edit_a_rule_the_second_is_told_and_nothing_is_overwritten(
+    console: ConsoleRig,
+) -> None:
+    jane, mary = await admin(console, "*"), await admin(console, "*", name="mary")
+    path = path_of(await jane.send("/alerts/new", form(watch="queues", queue="tidings.email.high")))
+    shown = await jane.get(path)
+    assert "10 messages in a queue, the oldest for 5m: queue tidings.email.high" in shown.text
+    based_on = {}
+    for person in (jane, mary):
+        page = (await person.get(f"{path}/edit")).html
+        found = re.search(r'name="based_on" value="([^"]+)"', page)
+        assert found
+        based_on = {"based_on": found[1]}
+    made = form(watch="queues", threshold="20", remind="1h", all_clear="yes", **based_on)
+    assert "again every 1h; and when it is over" in (await mary.send(f"{path}/edit", made)).text
+    late = await jane.send(f"{path}/edit", form(watch="queues", threshold="30", **based_on))
+    assert late.status == 422
+    assert "mary" in late.text
+    assert "changed the rule at" in late.text
+    assert "20 messages in a queue" in (await jane.get(path)).text
+
+
 async def test_what_is_typed_wrongly_is_said_at_its_field_and_nothing_is_lost(
     console: ConsoleRig,
 ) -> None:
     person = await admin(console, "*")
     for fields, text in (
         ({"window": "soon"}, "is not a length of time"),
+        ({"remind": "often"}, "is not a length of time"),
+        ({"watch": "queues", "queue": "tidings.fax"}, "tidings.fax"),
         ({"threshold": "many"}, "write a whole number"),
         ({"name": ""}, "printable characters"),
         ({"watch": "weather"}, "choose what is watched"),

@@ -10,12 +10,20 @@ from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.paging import paging
 from tests.support.worker_rig import eventually
 
+from tidings.alerts.destinations import send
+from tidings.alerts.rule_notice import rule_notice
 from tidings.delivery.circuit import Phase
+from tidings.delivery.errors import Refused
 from tidings.delivery.orders import CircuitReport
 from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
 from tidings.operations import alert_rules
 from tidings.operations.actor import Actor
-from tidings.operations.alert_rules import AlertRuleRequest, CreateAlertRuleRequest, Watch
+from tidings.operations.alert_rules import (
+    AlertRuleRequest,
+    CreateAlertRuleRequest,
+    EditAlertRuleRequest,
+    Watch,
+)
 from tidings_local.sinks.mail import MailSink
 
 pytestmark = pytest.mark.filterwarnings(
@@ -200,7 +208,9 @@ async def test_providers_and_schedules_are_reported_once_until_they_recover(
 ) -> None:
     async with paging() as pager:
         rig = await make_rig(TIDINGS_CONSOLE_URL="https://tidings.example.com")
-        await make_rule(rig, "relay", url=pager.url, watch=Watch.PROVIDERS, lasting=0)
+        terms = {"watch": Watch.PROVIDERS, "lasting": 0, "all_clear": False}
+        await make_rule(rig, "relay", url=pager.url, **terms)
+        await rig.fetch(WORKER)
         await make_rule(rig, "late", url=pager.url, watch=Watch.SCHEDULES, lasting=60)
         down = CircuitReport("email", "primary", Phase.OPEN, "454 no", datetime.now(UTC), 30.0)
         async with rig.ledger() as ledger:
@@ -227,6 +237,10 @@ async def test_providers_and_schedules_are_reported_once_until_they_recover(
     assert "https://tidings.example.com/console/channels" in alert["message"]
 
 
+WORKER = """
+INSERT INTO processes (actor, roles, host, pid, version, channels, templates, since, seen_at)
+VALUES ('one', '{worker}', 'desk', 1, '0', '{email}', '', now(), now())
+"""
 OVERDUE = """
 INSERT INTO schedules (id, tenant, name, cron, timezone, misfire, content, recipients, state, next_run_at, created_by)
 VALUES (gen_random_uuid(), 'shop', 'standup', '* * * * *', 'UTC', 'skip', '{}', '[]', 'active', now() - interval '2 minutes', 'jane')
@@ -267,3 +281,108 @@ async def test_a_test_sends_one_now_and_says_what_the_receiver_answered(make_rig
     assert pager.alerts[0]["title"] == "Tidings: test"
     assert "This is a test by cli jane@desk" in pager.alerts[0]["message"]
     assert rule.last_alert_at is None  # a test is no alert
+
+
+LANE = "tidings.email.high"
+LONG_AGO = "UPDATE queue_looks SET empty_at = now() - interval '11 minutes'"
+
+
+async def test_a_queue_whose_messages_wait_too_long_is_reported_with_reminders_until_it_is_over(
+    make_rig: MakeRig,
+) -> None:
+    """Two processes judge the rule: each alert comes once."""
+    async with paging() as pager:
+        rig = await make_rig()
+        terms = {"watch": Watch.QUEUES, "channel": "email", "threshold": 2, "lasting": 600}
+        await make_rule(rig, url=pager.url, **terms)
+        async with rig.ledger() as ledger, rig.archiving("one"), rig.archiving("two"):
+            ages = ledger.queue_ages
+            await ages.saw({LANE: 0, "tidings.sms.high": 0, "tidings.dead": 0}, since=0.0)
+            await rig.fetch(LONG_AGO)
+            await ages.saw({LANE: 1, "tidings.sms.high": 9, "tidings.dead": 9}, since=0.0)
+            (rule,) = await ledger.alert_rules.list(None, 9)
+            assert await ledger.rule_alerts.take(rule.id) is None  # too few, or not of email
+            await ages.saw({LANE: 1_200}, since=0.0)
+            await eventually(lambda: pager.alerts)
+            await eventually(lambda: known(rig, [LANE]))
+            await due_again(rig)
+            assert await ledger.rule_alerts.take(rule.id) is None  # told is told
+            await rig.fetch("UPDATE alert_rules SET last_alert_at = now() - interval '4 hours'")
+            await eventually(lambda: len(pager.alerts) == 2)
+            await eventually(lambda: waits(rig))
+            await ages.saw({LANE: 0}, since=0.0)
+            await ages.saw({LANE: 1_300}, since=0.0)  # it flaps: full again, and soon old again
+            await rig.fetch(LONG_AGO)
+            await due_again(rig)
+            assert await ledger.rule_alerts.take(rule.id) is None
+            await ages.saw({LANE: 0}, since=0.0)
+            await rig.fetch("UPDATE queue_depths SET seen_at = now() - interval '2 minutes'")
+            assert await ledger.rule_alerts.take(rule.id) is None  # no scheduler looks
+            await ages.saw({LANE: 0}, since=0.0)
+            await eventually(lambda: len(pager.alerts) == 3)
+            await eventually(lambda: known(rig, []))
+    first, reminder, over = pager.alerts
+    assert first["title"] == f"Tidings: queue waiting too long ({LANE})"
+    assert f"{LANE} since " in first["message"]
+    assert "1,200 messages" in first["message"]
+    assert reminder["title"] == f"Tidings: still waiting too long ({LANE})"
+    assert over["title"] == f"Tidings: no longer waiting too long ({LANE})"
+    assert [each["type"] for each in pager.alerts] == ["failure", "failure", "success"]
+
+
+async def waits(rig: DeadLetterRig) -> bool:
+    rows = await rig.fetch("SELECT FROM alert_rules WHERE not_before > now()")
+    return bool(rows)
+
+
+async def test_a_provider_is_not_called_up_again_while_no_worker_looks(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    rule = await make_rule(
+        rig, to_channel="email", recipient="ops@example.com", watch=Watch.PROVIDERS
+    )
+    await rig.fetch("UPDATE alert_rules SET known = '{email primary,sms primary}'")
+    async with rig.ledger() as ledger:
+        assert await ledger.rule_alerts.take(rule.id) is None
+        await rig.fetch(WORKER)
+        report = await ledger.rule_alerts.take(rule.id)
+    assert report is not None
+    assert report.over == {"email primary", "sms primary"}
+
+
+async def test_an_alert_of_a_rule_that_was_changed_meanwhile_is_not_counted_for_the_new_one(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        rig = await make_rig()
+        rule = await make_rule(rig, url=pager.url, watch=Watch.QUEUES, lasting=0)
+        async with rig.ledger() as ledger, rig.backend() as backend:
+            await ledger.queue_ages.saw({LANE: 3}, since=0.0)
+            report = await ledger.rule_alerts.take(rule.id)
+            assert report is not None
+            request = EditAlertRuleRequest("ops", {"watch": Watch.SCHEDULES, "lasting": 60})
+            await alert_rules.edit(backend, JANE, request)
+            result = await send(rig.settings, "test", rule, rule_notice(report))
+            await ledger.rule_alerts.sent(report, result, actor="test")
+            assert await ledger.rule_alerts.take(rule.id) is None  # no queue is over
+            sent = await ledger.rule_alerts.history(rule.id)
+    assert [each.title for each in sent] == [f"Tidings: queue waiting too long ({LANE})"]
+
+
+async def test_who_edits_a_rule_that_was_changed_meanwhile_is_told_who_was_faster(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig()
+    rule = await make_rule(rig, to_channel="email", recipient="ops@example.com")
+    async with rig.ledger() as ledger, rig.backend() as backend:
+        by_mary = EditAlertRuleRequest("ops", {"threshold": 2}, based_on=rule.digest)
+        await alert_rules.edit(backend, Actor("console", "mary"), by_mary)
+        by_jane = EditAlertRuleRequest("ops", {"threshold": 3}, based_on=rule.digest)
+        with pytest.raises(Refused, match="console mary changed the rule at"):
+            await alert_rules.edit(backend, JANE, by_jane)
+        with pytest.raises(
+            Refused, match="console mary changed the rule at"
+        ):  # between two statements
+            await ledger.alert_rules.change(
+                rule, "ops", RuleTerms(threshold=4), actor="cli jane", audited={}
+            )
+    assert (await look(rig)).terms.threshold == 2

@@ -91,6 +91,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "dead_letter_minutes",
         "alert_rules",
         "sent_alerts",
+        "queue_depths",
         "queue_looks",
         "dead_letter_group_notes",
         "dead_letter_group_owners",

@@ -93,7 +93,7 @@ async def test_what_a_worker_read_last_bounds_the_age_too(rig: Rig) -> None:
         await eventually(lambda: len(channel.requests) == 1)
     lanes = (Lane("email", "normal"), Lane("email", "low"))
     async with PostgresLedger(rig.settings.ledger, actor="stats") as ledger:
-        await ledger.queue_ages.saw_empty([NORMAL, LOW], since=0.0)
+        await ledger.queue_ages.saw({NORMAL: 0, LOW: 0}, since=0.0)
         await rig.fetch(AGE)
         found = await ledger.queue_ages.oldest(lanes)
         assert found[NORMAL] < 60 < HOUR <= found[LOW]

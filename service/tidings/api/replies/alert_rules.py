@@ -23,9 +23,14 @@ class AlertRuleReply(ReplyModel):
     category: str | None
     reason: str | None
     fingerprint: str | None
+    queue: str | None
     threshold: int
     window_seconds: int
     every_seconds: int
+    remind_seconds: int
+    """After which an alert comes again while nothing has changed; 0: never."""
+    all_clear: bool
+    """Whether it is told when something is over."""
     destination: str
     """Where its alerts go, masked."""
     created_by: str
@@ -38,6 +43,8 @@ class AlertRuleReply(ReplyModel):
     error: str | None
     """Why its last alert was not sent."""
     failing_since: AwareDatetime | None
+    sha256: str
+    """Another one after each change, for `based_on`."""
 
 
 class AlertRulePageReply(PageReply[AlertRuleReply]):
@@ -77,9 +84,12 @@ ALERT_RULE: Final[dict[str, Any]] = {
     "category": "otp",
     "reason": None,
     "fingerprint": None,
+    "queue": None,
     "threshold": 10,
     "window_seconds": 300,
     "every_seconds": 900,
+    "remind_seconds": 14_400,
+    "all_clear": True,
     "destination": "email to o…@example.com",
     "created_by": "api-key ops tk_live_4bF9xQ2m",
     "created_at": "2026-01-02T10:00:00+00:00",
@@ -89,6 +99,7 @@ ALERT_RULE: Final[dict[str, Any]] = {
     "waits_until": None,
     "error": None,
     "failing_since": None,
+    "sha256": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
 }
 SENT_ALERT: Final[dict[str, Any]] = {
     "id": "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c61",

@@ -27,7 +27,7 @@ from tidings.operations.scopes import EVERY_TENANT, Scope
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
-FIELDS: Final = {"window_seconds": "lasting", "every_seconds": "every"}
+FIELDS: Final = {"window_seconds": "lasting", "every_seconds": "every", "remind_seconds": "remind"}
 """The names of the operation's fields, where they differ."""
 
 
@@ -45,7 +45,8 @@ class EditRuleBody(BaseModel):
     name: Word | None = Field(default=None, description="Unlike the tenant's others.")
     watch: Watch | None = Field(
         default=None,
-        description="What is watched: dead letters, providers that are down, schedules that are overdue.",
+        description="What is watched: dead letters, providers that are down, schedules that are overdue, queues in which "
+        "messages wait.",
     )
     channel: Word | None = Field(default=None, description="Only of this channel.")
     category: Word | None = Field(
@@ -53,8 +54,14 @@ class EditRuleBody(BaseModel):
     )
     reason: Word | None = Field(default=None, description="Only dead letters for this reason.")
     fingerprint: Word | None = Field(default=None, description="Only dead letters of this group.")
+    queue: Word | None = Field(
+        default=None, description="Only this queue.", examples=["tidings.email.high"]
+    )
     threshold: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Dead letters that are enough; 1 at first."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Dead letters, or messages in a queue, that are enough; 1 at first.",
     )
     window_seconds: int | None = Field(
         default=None,
@@ -65,6 +72,16 @@ class EditRuleBody(BaseModel):
     every_seconds: int | None = Field(
         default=None, ge=60, le=86_400, description="Between two alerts, at least; 900 at first."
     )
+    remind_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=604_800,
+        description="After which an alert about what is down, overdue or waiting comes again while nothing has changed; 0: "
+        "never. 14,400 at first.",
+    )
+    all_clear: bool | None = Field(
+        default=None, description="Whether it is told when that is over; true at first."
+    )
     url: Url | None = Field(
         default=None,
         description="Of the receiver, as Apprise writes it, like `slack://T1/B2/token`; only with a key of all tenants. It "
@@ -74,6 +91,14 @@ class EditRuleBody(BaseModel):
         default=None, description="In its place: the channel on which alerts are sent."
     )
     recipient: Url | None = Field(default=None, description="Whom they are sent to on it.")
+
+
+class ChangeRuleBody(EditRuleBody):
+    """What of a rule is to be changed, and what that is based on."""
+
+    based_on: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = Field(
+        default=None, description="`sha256` as it was read: 409 if it was changed since."
+    )
 
 
 class CreateRuleBody(EditRuleBody):
@@ -100,10 +125,10 @@ RuleCall = Call[RulePath, Any, Any]
 
 def _changes(body: EditRuleBody) -> dict[str, Any]:
     """What a body has; null for a field that must have a value says nothing."""
-    filters = {"channel", "category", "reason", "fingerprint"}
+    filters = {"channel", "category", "reason", "fingerprint", "queue"}
     return {
         FIELDS.get(name, name): getattr(body, name)
-        for name in body.model_fields_set - {"tenant"}
+        for name in body.model_fields_set - {"tenant", "based_on"}
         if getattr(body, name) is not None or name in filters
     }
 
@@ -128,8 +153,9 @@ async def _show(call: RuleCall) -> Reply:
     return Reply(await alert_rules.show(call.backend, _reference(call)))
 
 
-async def _edit(call: Call[RulePath, Parameters, EditRuleBody]) -> Reply:
-    request = EditAlertRuleRequest(call.path.rule, _changes(call.body), call.tenant)
+async def _edit(call: Call[RulePath, Parameters, ChangeRuleBody]) -> Reply:
+    body = call.body
+    request = EditAlertRuleRequest(call.path.rule, _changes(body), call.tenant, body.based_on)
     return Reply(await alert_rules.edit(call.backend, call.actor, request))
 
 
@@ -210,9 +236,9 @@ ROUTES: Final = (
         _edit,
         scope=Scope.ADMIN,
         summary="Edit a rule of alerts",
-        description="What is left out stays, the receiver too; null removes a filter.",
+        description="What is left out stays, the receiver too; null removes a filter. 409 if somebody was faster.",
         path_model=RulePath,
-        body_model=EditRuleBody,
+        body_model=ChangeRuleBody,
         body_example={"threshold": 20, "category": None},
         replies={200: _SHOWN},
         problems=(NOT_FOUND, CONFLICT),

@@ -26,8 +26,12 @@ WATCHES: Final = {
     Watch.DEAD_LETTERS: "Dead letters",
     Watch.PROVIDERS: "Providers that are down",
     Watch.SCHEDULES: "Schedules that are overdue",
+    Watch.QUEUES: "Queues in which messages wait",
 }
-FILTERS: Final = ("channel", "category", "reason", "fingerprint")
+FILTERS: Final = ("channel", "category", "reason", "fingerprint", "queue")
+OF_DEAD_LETTERS: Final = ("category", "reason", "fingerprint")
+LENGTHS: Final = {"window_seconds": "window", "every_seconds": "every", "remind_seconds": "remind"}
+"""The operation's names of fields, and the form's."""
 DONE: Final = {
     "enable": "The rule is enabled: it reports what comes from now on.",
     "disable": "The rule is disabled: it alerts nobody until it is enabled.",
@@ -48,7 +52,8 @@ async def _list(visit: Visit) -> Html:
 
 async def _new(visit: Visit) -> Html:
     given = {name: visit.query(name) for name in FILTERS}
-    return _form(visit, {"threshold": "1", "window": "5m", "every": "15m", **given})
+    numbers = {"threshold": "1", "window": "5m", "every": "15m", "remind": "4h"}
+    return _form(visit, {**numbers, "all_clear": "yes", **given})
 
 
 def _form(
@@ -63,7 +68,7 @@ def _form(
     values = {
         "given": given,
         "rule": rule,
-        "field_at_fault": {"window_seconds": "window", "every_seconds": "every"}.get(field, field),
+        "field_at_fault": LENGTHS.get(field, field),
         "problem": str(problem or ""),
         "watches": WATCHES,
         "channels": [(name, name) for name in CHANNELS],
@@ -93,9 +98,15 @@ def _changes(form: Form) -> dict[str, Any]:
         "threshold": _number(form.text("threshold") or "1"),
         "lasting": _length(form.text("window"), "window_seconds"),
         "every": _length(form.text("every"), "every_seconds"),
+        "remind": _length(form.text("remind") or "0s", "remind_seconds"),
+        "all_clear": bool(form.text("all_clear")),
     }
     if watch is not Watch.DEAD_LETTERS:
-        changes |= {"threshold": 1, "category": None, "reason": None, "fingerprint": None}
+        changes |= dict.fromkeys(OF_DEAD_LETTERS)
+    if watch is not Watch.QUEUES:
+        changes |= {"queue": None}
+    if watch in {Watch.PROVIDERS, Watch.SCHEDULES}:
+        changes |= {"threshold": 1}
     if url := form.text("url"):
         changes["url"] = url
     if form.text("to_channel"):
@@ -167,6 +178,9 @@ async def _edit(visit: Visit) -> Html:
         "threshold": str(terms.threshold),
         "window": span(terms.lasting) if terms.lasting else "0s",
         "every": span(terms.every),
+        "remind": span(terms.remind) if terms.remind else "0s",
+        "all_clear": "yes" if terms.all_clear else "",
+        "based_on": view.rule.digest,
     }
     return _form(visit, given, rule=view)
 
@@ -175,7 +189,8 @@ async def _save(visit: Visit) -> Html | SeeOther:
     view = await alert_rules.show(visit.backend, _reference(visit))
     try:
         changes = {"name": visit.form.text("name"), **_changes(visit.form)}
-        request = EditAlertRuleRequest(str(view.rule.id), changes, visit.tenant)
+        based_on = visit.form.text("based_on") or None
+        request = EditAlertRuleRequest(str(view.rule.id), changes, visit.tenant, based_on)
         await alert_rules.edit(visit.backend, visit.actor, request)
     except (InvalidRequest, Refused) as problem:
         return _form(visit, dict(visit.form), rule=view, problem=problem)

@@ -19,10 +19,12 @@ ON CONFLICT (tenant, name) DO NOTHING RETURNING {ROW}
 """
 CHANGE: Final = f"""
 UPDATE alert_rules SET name = $2, updated_by = $3, updated_at = now(),
-       {", ".join(f"{name} = ${place}" for place, name in enumerate(TERMS, 4))}
- WHERE id = $1 AND NOT EXISTS (SELECT FROM alert_rules o WHERE o.tenant = alert_rules.tenant AND o.name = $2 AND o.id <> $1)
+       {", ".join(f"{name} = ${place}" for place, name in enumerate(TERMS, 5))}
+ WHERE id = $1 AND updated_at = $4
+   AND NOT EXISTS (SELECT FROM alert_rules o WHERE o.tenant = alert_rules.tenant AND o.name = $2 AND o.id <> $1)
 RETURNING {ROW}
 """
+BY_ID: Final = f"SELECT {ROW} FROM alert_rules WHERE id = $1"
 BEGIN: Final = """
 UPDATE alert_rules SET counted_from = date_trunc('minute', now(), 'UTC'), counted = $2::jsonb, known = '{}',
        not_before = NULL, error = NULL, failing_since = NULL
@@ -103,11 +105,19 @@ class AlertRules:
     async def change(
         self, rule: AlertRule, name: str, terms: RuleTerms, *, actor: str, audited: object
     ) -> AlertRule:
-        """Store a rule with other terms; if it watches something else, counting begins now. Raises like `create`."""
+        """Store a rule with other terms; if it watches something else, counting begins now.
+
+        Raises:
+            NotFound: It was deleted meanwhile.
+            Refused: It was changed meanwhile, or the tenant has another one of this name.
+            LedgerRefused: It has a value that can't be stored.
+        """
+        values = (rule.id, name, actor, rule.updated_at, *_values(terms))
         async with self._database.transaction() as connection:
-            row = await connection.fetchrow(CHANGE, rule.id, name, actor, *_values(terms))
+            row = await connection.fetchrow(CHANGE, *values)
             if row is None:
-                raise _taken(name)
+                now = await connection.fetchrow(BY_ID, rule.id)
+                raise _refused(rule, name, None if now is None else AlertRule.of(dict(now)))
             if _watched(terms) != _watched(rule.terms):
                 await _begin(connection, AlertRule.of(dict(row)))
             await connection.execute(NOTE, actor, "edit alert rule", "", json.dumps(audited))
@@ -135,6 +145,13 @@ class AlertRules:
             await connection.execute(NOTE, actor, "delete alert rule", note, json.dumps(audited))
 
 
+def _refused(rule: AlertRule, name: str, now: AlertRule | None) -> NotFound | Refused:
+    """Why a rule was not changed, as it is now."""
+    if now is None:
+        return NotFound(f"there is no rule {rule.name!r}")
+    return _taken(name) if now.updated_at == rule.updated_at else now.changed_meanwhile()
+
+
 def _taken(name: str) -> Refused:
     return Refused(f"there is a rule {name!r} already; choose another name")
 
@@ -149,4 +166,4 @@ def _values(terms: RuleTerms) -> Sequence[object]:
 
 
 def _watched(terms: RuleTerms) -> tuple[object, ...]:
-    return (terms.watch, *terms.filters)
+    return (terms.watch, terms.queue, *terms.filters)

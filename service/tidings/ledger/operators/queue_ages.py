@@ -14,9 +14,14 @@ from tidings.ledger.database import Database
 NEWEST: Final = 1_000
 """Notifications among which the last one that was read is looked for, of each lane."""
 
-SAW_EMPTY: Final = """
-INSERT INTO queue_looks AS q (queue, empty_at)
-SELECT queue, now() - $2 * interval '1 second' FROM unnest($1::text[]) AS empty (queue) ORDER BY queue
+SAW: Final = """
+WITH seen AS (
+    SELECT queue, messages, now() - $3 * interval '1 second' AS at FROM unnest($1::text[], $2::bigint[]) AS seen (queue, messages)
+), depths AS (
+    INSERT INTO queue_depths AS q (queue, messages, seen_at) SELECT queue, messages, at FROM seen ORDER BY queue
+    ON CONFLICT (queue) DO UPDATE SET messages = excluded.messages, seen_at = excluded.seen_at WHERE q.seen_at < excluded.seen_at
+)
+INSERT INTO queue_looks AS q (queue, empty_at) SELECT queue, at FROM seen WHERE messages = 0 ORDER BY queue
 ON CONFLICT (queue) DO UPDATE SET empty_at = greatest(q.empty_at, excluded.empty_at)
 """
 EMPTY: Final = "SELECT queue, extract(epoch FROM now() - empty_at)::float8 AS age FROM queue_looks"
@@ -35,17 +40,18 @@ class QueueAges:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def saw_empty(self, queues: Sequence[str], since: float) -> None:
-        """Keep that these queues were empty.
+    async def saw(self, messages: Mapping[str, int], since: float) -> None:
+        """Keep what was in the queues.
 
         Args:
+            messages: How many, by queue.
             since: Seconds since the look at them began.
 
         Raises:
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.connection() as connection:
-            await connection.execute(SAW_EMPTY, queues, since)
+            await connection.execute(SAW, list(messages), list(messages.values()), since)
 
     async def oldest(self, lanes: Sequence[Lane]) -> Mapping[str, float]:
         """Seconds, by queue, that its oldest message has waited at most, if one waits; those of which nothing is known

@@ -18,6 +18,7 @@ from tidings.ledger.operators.rule_counts import (
     StandingFault,
     arrivals,
     counted_so_far,
+    is_over,
     standing,
     worst,
 )
@@ -36,7 +37,9 @@ SELECT id FROM alert_rules
  ORDER BY last_alert_at NULLS FIRST, id
 """
 TAKE: Final = f"""
-SELECT {ROW}, counted_from, counted::text AS counted, known FROM alert_rules
+SELECT {ROW}, counted_from, counted::text AS counted, known,
+       remind > 0 AND last_alert_at <= now() - remind * interval '1 second' AS remind_now
+  FROM alert_rules
  WHERE id = $1 AND enabled AND (not_before IS NULL OR not_before <= now()) AND (leased_until IS NULL OR leased_until <= now())
    FOR UPDATE SKIP LOCKED
 """
@@ -53,10 +56,13 @@ UPDATE alert_rules SET counted_from = moved.since
 RECOVERED: Final = "UPDATE alert_rules SET known = $2 WHERE id = $1"
 SENT: Final = """
 UPDATE alert_rules
-   SET counted_from = $2, counted = $3::jsonb, known = $4, last_alert_at = now(), not_before = now() + every * interval '1 second',
+   SET counted_from = $2, counted = $3::jsonb, last_alert_at = now(), not_before = now() + every * interval '1 second',
+       known = ARRAY(SELECT unnest(known || $4::text[]) EXCEPT SELECT unnest($5::text[]) ORDER BY 1),
        leased_until = NULL, error = NULL, failing_since = NULL
- WHERE id = $1
+ WHERE id = $1 AND updated_at = $6
+RETURNING id
 """
+"""What is not known to be over stays. A rule that was changed meanwhile has begun anew, and has reported nothing."""
 FAILED: Final = """
 WITH failed AS (
     UPDATE alert_rules r
@@ -92,6 +98,8 @@ class RuleReport:
     """Everything that stands so…"""
     new: frozenset[str] = frozenset()
     """… and the names of what no alert has reported yet."""
+    over: frozenset[str] = frozenset()
+    """Names of what an alert has reported and is over; with neither, the alert is a reminder."""
     counted: Counted | None = None
 
 
@@ -154,12 +162,14 @@ class RuleAlerts:
     async def sent(self, report: RuleReport, result: AlertResult, *, actor: str) -> None:
         """An alert was sent: the next one reports what comes after it."""
         counted = report.counted
-        known = sorted(each.name for each in report.standing)
+        rule, names = report.rule, [each.name for each in report.standing]
+        since = rule.created_at if counted is None else counted.since
+        what = "[]" if counted is None else counted.what
+        values = (rule.id, since, what, names, sorted(report.over), rule.updated_at)
         async with self._database.transaction() as connection:
-            since = report.rule.created_at if counted is None else counted.since
-            what = "[]" if counted is None else counted.what
-            await connection.execute(SENT, report.rule.id, since, what, known)
-            await _keep(connection, report.rule, result, actor, test=False)
+            if await connection.fetchval(SENT, *values) is None:
+                await connection.execute(RELEASE, rule.id)
+            await _keep(connection, rule, result, actor, test=False)
 
     async def failed(
         self, report: RuleReport, result: AlertResult, again_in: float, *, actor: str
@@ -211,10 +221,11 @@ async def _of_standing(
 ) -> RuleReport | None:
     found = await standing(connection, rule)
     names, known = {each.name for each in found}, set(row["known"])
-    if new := frozenset(names - known):
-        return RuleReport(rule, standing=found, new=new)
-    if known - names:
-        await connection.execute(RECOVERED, rule.id, sorted(known & names))
+    new, over = names - known, await is_over(connection, rule, found, known)
+    if new or (over and rule.terms.all_clear) or (names and row["remind_now"]):
+        return RuleReport(rule, standing=found, new=frozenset(new), over=frozenset(over))
+    if over:
+        await connection.execute(RECOVERED, rule.id, sorted(known - over))
     return None
 
 

@@ -9,10 +9,14 @@ from tidings.delivery.alert_rules import Arrivals, Watch
 from tidings.delivery.circuit import Phase
 from tidings.ledger.database import Connection
 from tidings.ledger.operators.controls import FRESH
+from tidings.ledger.operators.processes import FRESH as RUNNING
+from tidings.ledger.operators.queue_ages import NEWEST
 from tidings.ledger.operators.rule_rows import AlertRule
 
 FAULTS: Final = 5
 """Groups of dead letters that an alert names."""
+SEEN: Final = 60
+"""Seconds for which it counts what a scheduler saw in a queue; it looks every ten."""
 NAMED: Final = 50
 """Providers, schedules or queues that a rule tells apart."""
 
@@ -65,6 +69,29 @@ SELECT name, next_run_at AS since, '' AS detail FROM schedules
    AND ($2::text IS NULL OR content ->> 'channel' = $2)
  ORDER BY next_run_at LIMIT {NAMED}
 """
+QUEUES: Final = f"""
+WITH read AS (
+    SELECT 'tidings.' || channel || '.' || priority AS queue, max(least(accepted_at, updated_at)) AS at
+      FROM (SELECT channel, priority, accepted_at, updated_at, attempt FROM notifications ORDER BY accepted_at DESC LIMIT {NEWEST}) AS newest
+     WHERE attempt > 0 GROUP BY 1
+), waiting AS (
+    SELECT d.queue, d.messages, greatest(coalesce(l.empty_at, d.known_since), r.at) AS since
+      FROM queue_depths d LEFT JOIN queue_looks l USING (queue) LEFT JOIN read r USING (queue)
+     WHERE d.messages >= $4 AND d.seen_at > now() - {SEEN} * interval '1 second'
+       AND ($2::text IS NULL OR starts_with(d.queue, 'tidings.' || $2 || '.')) AND ($5::text IS NULL OR d.queue = $5)
+)
+SELECT queue AS name, since, to_char(messages, 'FM999,999,999,990') || CASE messages WHEN 1 THEN ' message' ELSE ' messages' END AS detail
+  FROM waiting WHERE since <= now() - $3::float8 * interval '1 second' AND $1::text IS NULL
+ ORDER BY since, queue LIMIT {NAMED}
+"""
+"""The age is bounded as `queue_ages` says."""
+JUDGED: Final = {
+    Watch.PROVIDERS: f"""
+SELECT EXISTS (SELECT FROM processes WHERE 'worker' = ANY(roles) AND ended_at IS NULL AND seen_at > now() - {RUNNING} * interval '1 second')
+""",
+    Watch.QUEUES: f"SELECT EXISTS (SELECT FROM queue_depths WHERE seen_at > now() - {SEEN} * interval '1 second')",
+}
+"""Whether anybody looks: if no worker runs, a provider that was down is not up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +151,24 @@ async def worst(
 
 async def standing(connection: Connection, rule: AlertRule) -> Sequence[StandingFault]:
     """What a rule watches that is no dead letter, as it stands."""
-    statement = {Watch.PROVIDERS: PROVIDERS, Watch.SCHEDULES: SCHEDULES}[rule.terms.watch]
-    rows = await connection.fetch(
-        statement, rule.only, rule.terms.channel, float(rule.terms.lasting)
-    )
+    terms = rule.terms
+    values = [rule.only, terms.channel, float(terms.lasting)]
+    match terms.watch:
+        case Watch.QUEUES:
+            rows = await connection.fetch(QUEUES, *values, terms.threshold, terms.queue)
+        case Watch.PROVIDERS:
+            rows = await connection.fetch(PROVIDERS, *values)
+        case _:
+            rows = await connection.fetch(SCHEDULES, *values)
     return [StandingFault(**row) for row in rows]
+
+
+async def is_over(
+    connection: Connection, rule: AlertRule, found: Sequence[StandingFault], names: set[str]
+) -> set[str]:
+    """Those of the names that are surely not among what was found: somebody looked, and all that was found is told."""
+    missing = names - {each.name for each in found}
+    if not missing or len(found) >= NAMED:
+        return set()
+    looks = JUDGED.get(rule.terms.watch)
+    return missing if looks is None or await connection.fetchval(looks) else set()

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.alert_rules import EVERY_TENANT, Watch
+from tidings.delivery.errors import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class RuleTerms:
     """Seconds in which so many have to come, or for which anything else has to last."""
     every: int = 900
     """Seconds between two alerts, at least."""
+    queue: str | None = None
+    """Only of this queue."""
+    remind: int = 14_400
+    """Seconds after which an alert comes again while nothing has changed; 0: never. As Alertmanager and Grafana do."""
+    all_clear: bool = True
+    """Whether it is told when something is over."""
     url: str | None = field(default=None, repr=False)
     """Of the receiver, as Apprise writes it; a secret."""
     to_channel: str | None = None
@@ -56,6 +64,16 @@ class AlertRule:
     error: str | None
     """Why the last alert was not sent; None if it was."""
     failing_since: datetime | None
+
+    @property
+    def digest(self) -> str:
+        """Another one after each change, for who edits it. SHA-256, in hexadecimal."""
+        return sha256(f"{self.id} {self.updated_at.isoformat()}".encode()).hexdigest()
+
+    def changed_meanwhile(self) -> Refused:
+        """An edit of this rule was based on an older state of it."""
+        by = self.updated_by.partition(" (request ")[0]
+        return Refused(f"{by} changed the rule at {self.updated_at:%H:%M:%S} UTC: look at it again")
 
     @property
     def only(self) -> str | None:
