@@ -1,15 +1,15 @@
 """`tidings dead edit`: edits the body of one or many dead letters."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
 
 from tidings.cli import dead_letter_options as which
+from tidings.cli import replay_options as how
 from tidings.cli.console import (
     FAULT,
     STOPPED,
@@ -21,11 +21,12 @@ from tidings.cli.console import (
     out,
     print_json,
 )
+from tidings.cli.dead_edit_many import edit_by_job
 from tidings.cli.edit_report import show_changes, show_edits
 from tidings.cli.editor import edit_text
 from tidings.cli.files import contents
 from tidings.cli.hints import print_suggestions
-from tidings.cli.options import AsJson, Reveal, actor, ask
+from tidings.cli.options import AsJson, Reveal, StartsIn, actor, ask
 from tidings.cli.replay import end, send_again
 from tidings.cli.replay_report import warn_of_doubt
 from tidings.cli.terminal import escape
@@ -37,16 +38,19 @@ from tidings.operations.dead_letters.body import MalformedEdit, NoFields, change
 from tidings.operations.dead_letters.edits import (
     EditRequest,
     EditView,
-    FieldChange,
     SupersedeRequest,
 )
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.remedies import not_text
 from tidings.operations.dead_letters.replays import ReplayRequest, ReplayView
+from tidings.operations.jobs.control import JobEdit
 from tidings.operations.masks import discreet
-from tidings.operations.times import counted
+
+WATCH: Final = 60.0
+"""Seconds to wait for what becomes of a wave, and of all at the end."""
 
 Set = Annotated[
     list[str] | None,
@@ -90,6 +94,17 @@ def edit(
         ),
     ] = False,
     replay: Annotated[bool, typer.Option("--replay", help="Replay them after the edit.")] = False,
+    note: Annotated[
+        str | None,
+        typer.Option(
+            "--note",
+            help="Note for the dead letters and their notifications' history; required with filters, except with --dry-run.",
+        ),
+    ] = None,
+    rate: how.PerSecond = None,
+    canary: how.Canary = None,
+    stop_at: how.StopAt = None,
+    starts_in: StartsIn = "0s",  # type: ignore[assignment]  # the parser reads the default too
     yes: which.Yes = False,
     as_json: AsJson = False,
     reveal: Reveal = False,
@@ -99,6 +114,11 @@ def edit(
     The edited dead letter replaces the old one, which stays readable as superseded. The result must be a valid
     notification with the same id. The diff is masked unless --reveal is given.
 
+    Those that are named by their ids are edited at once. With filters it is a job (`tidings jobs`) of the dead letters that
+    are open now; later ones are not included. A scheduler runs it, and this command watches: Ctrl-C ends the watch, and the
+    job goes on. If no scheduler is running, this command runs the job itself, and Ctrl-C pauses it. With --replay each is
+    replayed with its edit: at the --rate, in the --canary waves, until too many fail again (--stop-at).
+
     Exit code 1 if a dead letter can't be edited, or failed again after --replay.
 
     Examples:
@@ -106,6 +126,7 @@ def edit(
       [bold]tidings dead edit 1f0c52a6 --set recipient=ada@example.com --replay[/]
       [bold]tidings dead edit 1f0c52a6 --file corrected.json[/]
       [bold]tidings dead edit --fingerprint 6b1f03 --set locale=de --unset expires_at --dry-run[/]
+      [bold]tidings dead edit --fingerprint 6b1f03 --set locale=de --note "wrong language" --replay --canary 1,10[/]
     """
     if not query.selects:
         raise Unclear("give ids or filters")
@@ -118,13 +139,25 @@ def edit(
         return
     if not change:
         raise Unclear("give --set or --unset to edit more than one dead letter, or with --json")
+    if not (dry_run or query.ids):
+        if (canary or stop_at is not None) and not replay:
+            raise Unclear("--canary and --stop-at are for --replay")
+        plan = how.plan_of(canary, rate, stop_at, WATCH, force=False)
+        _check_note(note)
+        edit_by_job(
+            *(query, JobEdit(change, replay), note or "", plan, starts_in),
+            yes=yes,
+            as_json=as_json,
+            reveal=reveal,
+        )
+        return
+    if rate or canary or stop_at or starts_in:
+        raise Unclear("--rate, --canary, --stop-at and --starts-in are for filters")
     dead_letters = ask(lambda backend: edits.choose(backend, query))
     if not dead_letters:
         print_suggestions(query.narrowed)
-    if dead_letters and not (dry_run or yes or query.ids):
-        _confirm(len(dead_letters))
     request = EditRequest(dead_letters, change, dry_run=dry_run, full_scan=full_scan, reveal=reveal)
-    _edit_many(request, replay, named=bool(query.ids), as_json=as_json)
+    _edit_many(request, replay, as_json=as_json)
 
 
 def _edit_one(
@@ -156,16 +189,14 @@ def _edit_one(
         err.print(f"[dim]Replay it: `tidings replay {new}`[/]")
 
 
-def _confirm(count: int) -> None:
-    if not sys.stdin.isatty():
-        raise Unclear(
-            f"{counted(count, 'dead letter')} would be edited, and standard input is no terminal to confirm on: give --yes, "
-            "or check first with --dry-run"
-        )
-    typer.confirm(f"Edit {counted(count, 'dead letter')}?", abort=True, err=True)
+def _check_note(note: str | None) -> None:
+    if note is None:
+        raise Unclear("Missing option '--note'.")
+    if not note.strip():
+        raise typer.BadParameter("it is empty: give a reason in a few words", param_hint="--note")
 
 
-def _edit_many(request: EditRequest, replay: bool, *, named: bool, as_json: bool) -> None:
+def _edit_many(request: EditRequest, replay: bool, *, as_json: bool) -> None:
     async def interruptibly(backend: Backend) -> EditView:
         interrupted = asyncio.Event()
         with interruptible(interrupted.set):
@@ -178,10 +209,7 @@ def _edit_many(request: EditRequest, replay: bool, *, named: bool, as_json: bool
     elif not as_json:
         show_edits(done)
         if done.new and not (done.dry_run or replay):
-            again = f"`tidings replay {' '.join(map(str, done.new))}`"
-            err.print(
-                f"[dim]Replay them: {again if named else 'the same command with `--replay`'}[/]"
-            )
+            err.print(f"[dim]Replay them: `tidings replay {' '.join(map(str, done.new))}`[/]")
     if done.stopped == INTERRUPTED:
         raise typer.Exit(STOPPED)
     if ready:

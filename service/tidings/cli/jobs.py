@@ -26,7 +26,7 @@ from tidings.operations.jobs.views import JobView
 from tidings.operations.jobs.watching import watch as watch_job
 
 app = Commands(
-    help="List, show, start, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
+    help="List, show, start, watch, pause, resume and cancel jobs: replays, edits and discards of many dead letters.",
     no_args_is_help=True,
 )
 
@@ -91,7 +91,7 @@ def preview(id: JobId, as_json: AsJson = False) -> None:
 
     Example: [bold]tidings jobs preview 1f0c52a6[/]
     """
-    view = ask(lambda backend: previews.show(backend, id))
+    view = ask(lambda backend: previews.show(backend, actor(), id))
     if as_json:
         print_json(view.as_data())
         return

@@ -125,7 +125,7 @@ class Root(LazyGroup):
             OPERATE,
             "jobs",
             "jobs:app",
-            "List, show, start, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
+            "List, show, start, watch, pause, resume and cancel jobs: replays, edits and discards of many dead letters.",
         ),
         LazyCommand(
             OPERATE,

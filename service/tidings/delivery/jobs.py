@@ -14,6 +14,8 @@ class JobKind(StrEnum):
     """Publishes dead letters again."""
     DISCARD = "discard"
     """Closes dead letters for good."""
+    EDIT = "edit"
+    """Changes the same fields in dead letters, and publishes them again if that is wanted."""
     CANCEL = "cancel"
     """Cancels notifications that are not sent yet."""
 

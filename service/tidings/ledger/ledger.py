@@ -193,7 +193,8 @@ class PostgresLedger:
         """Items of jobs."""
         from tidings.ledger.jobs.items import JobItems
 
-        return JobItems(self.database, self.dead_letters.replays)
+        dead_letters = self.dead_letters
+        return JobItems(self.database, dead_letters.replays, dead_letters.editing)
 
     @cached_property
     def snapshots(self) -> "Snapshots":

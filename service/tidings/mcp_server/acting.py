@@ -2,15 +2,19 @@
 
 from typing import Any, Final
 
-from tidings.delivery.jobs import Plan
+from tidings.delivery.jobs import JobKind, Plan
 from tidings.mcp_server.assistant import Assistant
 from tidings.mcp_server.tool import Result, Tool
 from tidings.operations import channels, notifications
 from tidings.operations.channels import OrderRequest
+from tidings.operations.dead_letters.field_changes import FieldChange
+from tidings.operations.dead_letters.plan import CAREFUL
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replays import ReplayRequest, choose, preview_replay
 from tidings.operations.jobs import control
-from tidings.operations.notifications import CancelRequest, ShowRequest
+from tidings.operations.jobs.control import JobEdit
+from tidings.operations.jobs.previews import PreviewRequest, preview
+from tidings.operations.notifications import CancelRequest, Filters, ShowRequest
 from tidings.operations.scopes import Scope
 
 
@@ -55,6 +59,45 @@ async def replay_dead_letters(
     return await control.start(backend, actor, choice.job, tenant=assistant.own_tenant)
 
 
+async def edit_dead_letters(
+    assistant: Assistant,
+    note: str,
+    set_fields: dict[str, Any] | None = None,
+    unset_fields: list[str] | None = None,
+    fingerprint: str | None = None,
+    ids: list[str] | None = None,
+    replay: bool = False,
+    canary: list[int] | None = None,
+    rate: float | None = None,
+    dry_run: bool = True,
+) -> object:
+    """Change the same fields in open dead letters: those of a group (`fingerprint`), or by `ids`; then `replay` them. With
+    `dry_run` they are counted, some are shown with what changes in them, masked, and nothing is done. Otherwise a job is
+    started; `canary` are the sizes of the first waves of a replay, `rate` dead letters a second."""
+    if not (fingerprint or ids):
+        raise ValueError("give a fingerprint or ids: dead_letter_groups has them")
+    backend, actor, tenant = assistant.backend, assistant.actor, assistant.own_tenant
+    query = DeadLetterQuery.read(
+        fingerprint=fingerprint, ids=[assistant.id(each) for each in ids or ()], tenant=tenant
+    )
+    change = FieldChange.of(set_fields or {}, tuple(unset_fields or ()))
+    waves = tuple(canary or ())
+    request = PreviewRequest(
+        JobKind.EDIT,
+        query,
+        Filters(),
+        note=note,
+        plan=Plan(rate=rate, canary=waves, stop_at=CAREFUL if waves else None),
+        edit=JobEdit(change, replay),
+        tenant=tenant,
+    )
+    found = await preview(backend, actor, request)
+    if dry_run:
+        await control.forget(backend, actor, found.job.id)
+        return _dry(found)
+    return await control.start(backend, actor, found.job.id, tenant=tenant)
+
+
 async def pause_channel(
     assistant: Assistant, channel: str, note: str, dry_run: bool = True
 ) -> object:
@@ -84,6 +127,7 @@ def _dry(view: object) -> Result:
 
 TOOLS: Final = (
     Tool(cancel_notification, Scope.OPERATE),
+    Tool(edit_dead_letters, Scope.OPERATE),
     Tool(replay_dead_letters, Scope.OPERATE),
     Tool(pause_channel, Scope.OPERATE, tenant_bound=False),
     Tool(resume_channel, Scope.OPERATE, tenant_bound=False),

@@ -100,7 +100,7 @@ async def show_dead_letter(assistant: Assistant, id: str) -> object:
 
 
 async def list_jobs(assistant: Assistant, limit: int = 25, cursor: str | None = None) -> object:
-    """List jobs (replays, discards, bulk cancellations), newest first, with their progress. `next_cursor` continues the
+    """List jobs (replays, edits, discards, bulk cancellations), newest first, with their progress. `next_cursor` continues the
     list."""
     request = JobListRequest(at_most(limit), tenant=assistant.own_tenant, cursor=cursor)
     return await control.list_(assistant.backend, request)

@@ -216,6 +216,33 @@ async def test_nothing_of_another_tenant_exists(api: ApiRig, key: str) -> None:
     await post(api, f"{job}/cancel", key)
 
 
+async def test_an_edit_of_many_shows_what_changes_and_gives_nobody_away_unless_revealed(
+    api: ApiRig, key: str
+) -> None:
+    id = await made(api, group="ed17")
+    change = {"set": {"recipient": "grace@example.com"}, "unset": ["expires_at"], "replay": True}
+    body = {"kind": "edit", "dead_letters": {"fingerprint": "ed17"}, "edit": change, "note": "x"}
+    made_job = await post(api, "/v1/jobs", key, body)
+    job = made_job.data
+    assert (made_job.status, job["item_count"], job["then_replay"]) == (201, 1, True)
+    assert job["edit"] == {"set": {"recipient": "g…@example.com"}, "unset": ["expires_at"]}
+    assert job["sample_edits"][0]["dead_letter_id"] == str(id)
+    assert '+  "recipient": "g…@example.com"' in job["sample_edits"][0]["changes"]
+    assert b"grace@" not in made_job.body
+    path = f"/v1/jobs/{job['id']}/preview"
+    assert (await api.ask("GET", f"{path}?reveal=true", key)).status == 403
+    auditor = await api.key("read", "reveal", tenant="shop")
+    revealed = await api.ask("GET", f"{path}?reveal=true", auditor)
+    assert '+  "recipient": "grace@example.com"' in revealed.data["sample_edits"][0]["changes"]
+    noted = await api.fetch(
+        "SELECT actor FROM operator_actions WHERE details ->> 'job' = $1", job["id"]
+    )
+    assert len(noted) == 1
+    await post(api, f"/v1/jobs/{job['id']}/cancel", key)
+    after = await api.ask("GET", path, key)
+    assert after.data["sample_edits"] == []
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
@@ -227,6 +254,14 @@ async def test_nothing_of_another_tenant_exists(api: ApiRig, key: str) -> None:
             "/plan/max_failure_rate",
         ),
         ({"kind": "resend", "all": True}, "/kind"),
+        ({"kind": "edit", "all": True, "note": "x"}, "/edit"),
+        ({"kind": "edit", "all": True, "edit": {"set": {"locale": "de"}}}, "/note"),
+        ({"kind": "edit", "all": True, "note": "x", "edit": {}}, "/edit"),
+        (
+            {"kind": "edit", "all": True, "note": "x", "edit": {"set": {"priority": "huge"}}},
+            "/edit",
+        ),
+        ({"kind": "replay", "all": True, "edit": {"unset": ["expires_at"]}}, "/edit"),
     ],
 )
 async def test_a_job_without_a_clear_choice_is_refused_by_field(

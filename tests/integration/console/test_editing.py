@@ -202,50 +202,95 @@ async def test_what_is_in_a_body_is_never_markup(console: ConsoleRig) -> None:
 async def test_the_same_field_is_edited_in_exactly_those_that_were_seen(
     console: ConsoleRig,
 ) -> None:
-    ids = [await stored(console, "ed08", locale="xx") for _ in range(3)]
+    ids = [await stored(console, "ed08", locale="xx") for _ in range(2)]
     await stored(console, "ed08", locale="de")
-    person, wanted = await operator(console), {"field": "locale", "value": "de", "which": "all"}
-    look, go = "/failures/ed08/edit-look", "/failures/ed08/edit-all"
+    person = await operator(console)
+    wanted = {"do": "edit", "field": "locale", "value": "de", "which": "all", "note": "mistyped"}
+    bulk = "/failures/ed08/bulk"
     for fields, words in (
         ({**wanted, "field": ""}, "name the field"),
         ({**wanted, "which": "ticked"}, "tick the dead letters first"),
         ({**wanted, "field": "entity..id"}, "write it like"),
+        ({**wanted, "value": "not a locale"}, "is not of the right form"),
+        ({**wanted, "field": "recipient", "unset": "1"}, "a notification has to have it"),
+        ({**wanted, "note": " "}, "give a reason"),
     ):
-        refused = await person.send(look, fields)
+        refused = await person.send(bulk, fields)
         assert (refused.status, words in refused.text) == (422, True), refused.text
-    shown = await person.send(look, wanted)
-    assert "Edit 4 dead letters?" in shown.text
-    assert "Edit 3 " in shown.text
-    assert '+ "locale": "de"' in shown.text
-    letters = re.findall(r'name="letter" value="([^"]+)"', shown.html)
-    assert set(ids) < set(letters)
-    assert (
-        await console.api.fetch("SELECT FROM dead_letters WHERE supersedes = $1", UUID(ids[0]))
-        == []
-    )
+    shown = await person.send(bulk, wanted)
+    assert "Edit 3 dead letters?" in shown.text
+    assert "locale becomes de" in shown.text
+    assert shown.text.count('+ "locale": "de"') == 2
+    assert "It is so already." in shown.text
+    assert await edited_ones(console, "ed08") == []
     await stored(console, "ed08", locale="xx")
-    await person.send(f"/failures/letters/{ids[0]}/discard", note="wrong")
-    done = await person.send(go, {**wanted, "letter": letters})
-    assert "2 dead letters edited, 1 unchanged, 1 left alone" in done.text
-    assert "Replay 3 dead letters?" in done.text
-    edited = await console.api.fetch(
-        "SELECT body FROM dead_letters WHERE fingerprint = 'ed08' AND supersedes IS NOT NULL"
+    path = shown.path.removeprefix("/console")
+    started = await person.send(f"{path}/start")
+    assert "Nothing is done yet: it begins in" in started.text
+    (job,) = await console.api.fetch("SELECT items, kind FROM jobs WHERE id::text = $1", path[6:])
+    assert (job["items"], job["kind"]) == (3, "edit")
+    undone = await person.send(f"{path}/cancel")
+    assert "before it began, nothing was done" in undone.text
+    ticked = await person.send(bulk, {**wanted, "which": "ticked", "letter": ids, "replay": "1"})
+    assert "Edit and replay 2 dead letters?" in ticked.text
+    assert "Canary waves" in ticked.text
+
+
+async def edited_ones(console: ConsoleRig, group: str) -> list[Any]:
+    return list(
+        await console.api.fetch(
+            "SELECT FROM dead_letters WHERE fingerprint = $1 AND supersedes IS NOT NULL", group
+        )
     )
-    assert [json.loads(row["body"])["locale"] for row in edited] == ["de", "de"]
+
+
+async def test_a_value_is_text_where_a_field_can_only_be_text(console: ConsoleRig) -> None:
+    await stored(console, "ed10")
+    person = await operator(console)
+    wanted = {"do": "edit", "which": "all", "note": "x"}
+    for field, value, shown_as in (
+        ("user_id", "42", "user_id becomes … 2 characters"),
+        ("max_retries", "2", "max_retries becomes 2"),
+        ("locale", "pt-BR", "locale becomes pt-BR"),
+    ):
+        shown = await person.send("/failures/ed10/bulk", {**wanted, "field": field, "value": value})
+        assert shown_as in shown.text, shown.text
+
+
+async def test_what_an_edit_of_many_changes_is_masked_until_it_is_revealed_which_is_recorded(
+    console: ConsoleRig,
+) -> None:
+    await stored(console, "ed11", subject="The secret word")
+    person = await operator(console, name="jane")
+    other = await console.person("read", "operate", tenant="shop")
+    wanted = {"do": "edit", "which": "all", "note": "typing error"}
+    wanted |= {"field": "recipient", "value": "grace@example.com"}
+    shown = await person.send("/failures/ed11/bulk", wanted)
+    assert '+ "recipient": "g…@example.com"' in shown.text
+    for secret in ("grace@example.com", "ada@example.com"):
+        assert secret not in shown.html
+    path = shown.path.removeprefix("/console")
+    assert (await other.send(f"{path}/reveal")).status == 403
+    revealed = await person.send(f"{path}/reveal")
+    assert '+ "recipient": "grace@example.com"' in revealed.text
+    job = shown.path.rsplit("/", maxsplit=1)[-1]
+    (noted,) = await console.api.fetch(
+        "SELECT actor FROM operator_actions WHERE details ->> 'job' = $1", job
+    )
+    assert "jane" in noted["actor"]
 
 
 async def test_nobody_edits_many_of_another_tenant_or_live_ones_with_a_test_key(
     console: ConsoleRig,
 ) -> None:
     id_ = await stored(console, "ed09", locale="xx")
-    wanted = {"field": "locale", "value": "de", "letter": id_, "which": "ticked"}
+    wanted = {"do": "edit", "field": "locale", "value": "de", "note": "x", "letter": id_}
     for person in (
         await console.person("read", "operate", tenant="bank"),
         await operator(console, test=True),
     ):
-        shown = await person.send("/failures/ed09/edit-look", wanted)
-        assert "Edit 0 dead letters?" in shown.text
-        await person.send("/failures/ed09/edit-all", wanted)
+        for which in ("ticked", "all"):
+            shown = await person.send("/failures/ed09/bulk", {**wanted, "which": which})
+            assert (shown.status, "Edit 0 dead letters?" in shown.text) == (200, True)
+            assert "1 dead letter" not in shown.text
     assert (await body_of(console, id_))["locale"] == "xx"
-    (row,) = await console.api.fetch("SELECT state FROM dead_letters WHERE id = $1", UUID(id_))
-    assert row["state"] == "open"

@@ -15,7 +15,13 @@ from tests.support.processes import TIDINGS
 from tidings.operations import keys
 from tidings.operations.actor import Actor
 
-ACTING = {"cancel_notification", "replay_dead_letters", "pause_channel", "resume_channel"}
+ACTING = {
+    "cancel_notification",
+    "edit_dead_letters",
+    "replay_dead_letters",
+    "pause_channel",
+    "resume_channel",
+}
 OF_ALL_TENANTS = {"list_channels", "pause_channel", "resume_channel"}
 TESTER = Actor("cli", "tester@desk")
 
@@ -109,17 +115,22 @@ async def test_it_acts_only_when_it_is_told_to_and_in_the_name_of_its_key(
         looked = await call(client, "replay_dead_letters", ids=[dead_letter])
         assert (looked["dry_run"], looked["now"]["would_replay"]) == (True, 1)
         await call(client, "pause_channel", channel="email", note="test")
-        assert await rig.fetch("SELECT * FROM jobs") == []
+        edit: dict[str, Any] = {"ids": [dead_letter], "set_fields": {"locale": "de"}, "note": "x"}
+        edited = await call(client, "edit_dead_letters", **edit)
+        assert edited["now"]["sample_edits"][0]["changes"] == ['+  "locale": "de"']
+        assert await rig.fetch("SELECT FROM jobs WHERE state <> 'cancelled'") == []
         assert await rig.fetch("SELECT * FROM channel_orders") == []
 
         job = await call(client, "replay_dead_letters", ids=[dead_letter], dry_run=False)
         assert (job["state"], job["item_count"]) == ("running", 1)
         assert (await call(client, "show_job", id=job["id"]))["id"] == job["id"]
+        job = await call(client, "edit_dead_letters", **edit, dry_run=False)
+        assert (job["kind"], job["state"], job["note"]) == ("edit", "running", "x")
         await call(client, "pause_channel", channel="email", note="test", dry_run=False)
     actor = f"mcp assistant {key[:16]}"
     [order] = await rig.fetch("SELECT verb, actor, note FROM channel_orders")
     assert order == {"verb": "pause", "actor": actor, "note": "test"}
-    [stored] = await rig.fetch("SELECT actor FROM jobs")
+    [stored] = await rig.fetch("SELECT DISTINCT actor FROM jobs")
     assert stored == {"actor": actor}
 
 

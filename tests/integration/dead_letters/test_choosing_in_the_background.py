@@ -58,7 +58,7 @@ async def test_a_preview_answers_while_its_items_are_chosen_and_then_has_them(
     async with rig.backend() as backend:
         async with held_up(rig):
             job = await begun(rig, backend)
-            shown = await previews.show(backend, of(job))
+            shown = await previews.show(backend, JANE, of(job))
             assert (shown.job.state, shown.sample) == (JobState.CHOOSING, ())
             assert shown.as_data()["item_count"] is None
             with pytest.raises(Refused, match="still being chosen"):
@@ -67,7 +67,7 @@ async def test_a_preview_answers_while_its_items_are_chosen_and_then_has_them(
                 await rig.make_dead_letter()
                 await rig.dead_letters(3)
         await reaches(rig, of(job), JobState.PREVIEW)
-        shown = await previews.show(backend, of(job))
+        shown = await previews.show(backend, JANE, of(job))
         assert {dead_letter.id for dead_letter in shown.sample} == set(before)
         assert shown.as_data()["item_count"] == 2
         printed = json.loads((await tidings("jobs", "preview", str(job.id), "--json")).out)

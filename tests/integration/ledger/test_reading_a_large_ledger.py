@@ -41,7 +41,8 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import edits
 from tidings.operations.dead_letters.dry_run import dry_run
-from tidings.operations.dead_letters.edits import EditRequest, FieldChange
+from tidings.operations.dead_letters.edits import EditRequest
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.dead_letters.pacing import FEW as FEW_DEAD_LETTERS
 from tidings.settings import Settings
 

@@ -13,7 +13,7 @@ import typer
 from tidings.cli import dead_edit
 from tidings.cli.editor import edit_text
 from tidings.delivery.errors import Refused
-from tidings.operations.dead_letters.edits import FieldChange
+from tidings.operations.dead_letters.field_changes import FieldChange
 
 
 def test_an_editor_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,15 @@ class OutcomesReply(ReplyModel):
     """Cancelled, suppressed, scheduled for later."""
 
 
+class JobEditReply(ReplyModel):
+    """What a job changes in dead letters."""
+
+    set: dict[str, Any]
+    """Values by field; people are masked, and content is left out."""
+    unset: list[str]
+    """Fields that it removes."""
+
+
 class JobReply(ReplyModel):
     """A job as it stands."""
 
@@ -71,6 +80,20 @@ class JobReply(ReplyModel):
     finished_at: AwareDatetime | None
     running_in: str | None
     """The process that works on it now."""
+    edit: JobEditReply | None
+    """Of an edit: what it changes."""
+    then_replay: bool
+    """Of an edit: whether what is edited is replayed."""
+
+
+class SampleEditReply(ReplyModel):
+    """What an edit changes in one dead letter."""
+
+    dead_letter_id: UUID
+    changes: list[str] | None
+    """Field by field, as it was (`-`) and as it is (`+`); null: nothing."""
+    problem: str | None
+    """Why it can't be edited so."""
 
 
 class JobPreviewReply(JobReply):
@@ -78,6 +101,8 @@ class JobPreviewReply(JobReply):
 
     sample: list[DeadLetterReply]
     """A few of its dead letters."""
+    sample_edits: list[SampleEditReply]
+    """Of an edit that has not ended: what it changes in these."""
 
 
 class JobPageReply(PageReply[JobReply]):
@@ -96,6 +121,8 @@ class JobItemReply(ReplyModel):
     outcome: str | None
     """Of a replay: the state of its notification."""
     detail: str | None
+    superseded_by_id: UUID | None
+    """Of an edit: the dead letter that replaces it."""
 
 
 class JobItemPageReply(PageReply[JobItemReply]):
@@ -138,6 +165,8 @@ JOB: Final[dict[str, Any]] = {
     "updated_by": "api-key shop-prod tk_live_4bF9xQ2m (request 4bf92f36)",
     "finished_at": None,
     "running_in": "scheduler ops-1:4242:7f3a c0ffee",
+    "edit": None,
+    "then_replay": False,
 }
 JOB_PREVIEW: Final[dict[str, Any]] = {
     **JOB,
@@ -159,6 +188,7 @@ JOB_PREVIEW: Final[dict[str, Any]] = {
     "updated_by": JOB["created_by"],
     "running_in": None,
     "sample": [DEAD_LETTER],
+    "sample_edits": [],
 }
 JOB_ITEM: Final[dict[str, Any]] = {
     "position": 1,
@@ -167,4 +197,5 @@ JOB_ITEM: Final[dict[str, Any]] = {
     "result": "replayed",
     "outcome": "sent",
     "detail": None,
+    "superseded_by_id": None,
 }

@@ -23,18 +23,21 @@ from tidings.api.routes.parameters import (
     End,
     NoteBody,
     PageQuery,
+    RevealQuery,
     StartBody,
     TestsQuery,
     Text,
     Time,
+    check_reveal,
     tenant_of,
 )
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.operations.csv_rows import MEDIA_TYPE
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.exports import ExportsBusy
 from tidings.operations.jobs import control, previews
-from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
+from tidings.operations.jobs.control import JobEdit, JobItemsRequest, JobListRequest
 from tidings.operations.jobs.previews import PreviewRequest
 from tidings.operations.jobs.results import results
 from tidings.operations.notifications import Filters
@@ -123,24 +126,46 @@ class PlanBody(BaseModel):
     )
 
 
+class JobEditBody(BaseModel):
+    """What to change in the bodies of dead letters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    set: dict[str, Any] = Field({}, description="Values by field, e.g. `recipient` or `entity.id`.")
+    unset: list[Text] = Field([], description="Fields to be removed.")
+    replay: bool = Field(False, description="Replay what is edited, as `plan` says.")
+
+    @property
+    def edit(self) -> JobEdit:
+        """For the operation.
+
+        Raises:
+            InvalidRequest: A field can't be named so.
+        """
+        return JobEdit(FieldChange.of(self.set, tuple(self.unset)), self.replay)
+
+
 class JobBody(BaseModel):
     """What a job is to do, and with which items."""
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: JobKind = Field(description="Replay or discard dead letters, or cancel notifications.")
+    kind: JobKind = Field(
+        description="Replay, discard or edit dead letters, or cancel notifications."
+    )
     ids: list[UUID] = Field(
-        [], max_length=1_000, description="Replay, discard: these dead letters."
+        [], max_length=1_000, description="Replay, discard, edit: these dead letters."
     )
     dead_letters: DeadLetterFilters | None = Field(
-        None, description="Replay, discard: the open dead letters that match."
+        None, description="Replay, discard, edit: the open dead letters that match."
     )
+    edit: JobEditBody | None = Field(None, description="Edit: what to change in each.")
     notifications: NotificationFilter | None = Field(
         None, description="Cancel: those that match and are not sent yet."
     )
     all: bool = Field(False, description="Every one; needed if there is no filter.")
     limit: int | None = Field(None, ge=1, le=100_000_000, description="At most so many.")
-    note: str = Field("", max_length=LONGEST_NOTE, description="Why; discard and cancel need it.")
+    note: str = Field("", max_length=LONGEST_NOTE, description="Why; needed but for a replay.")
     plan: PlanBody = PlanBody()
 
 
@@ -163,6 +188,7 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
             0.2 if plan.canary and careful is None else careful,
             plan.watch_seconds,
         ),
+        edit=None if body.edit is None else body.edit.edit,
         tenant=call.tenant,
     )
     view = await previews.preview(call.backend, call.actor, request, patience=PATIENCE)
@@ -184,8 +210,14 @@ async def _show(call: Call[JobPath, Parameters, None]) -> Reply:
     return Reply(await control.show(call.backend, call.path.prefix, tenant=call.tenant))
 
 
-async def _show_preview(call: Call[JobPath, Parameters, None]) -> Reply:
-    return Reply(await previews.show(call.backend, call.path.prefix, tenant=call.tenant))
+async def _show_preview(call: Call[JobPath, RevealQuery, None]) -> Reply:
+    check_reveal(call)
+    view = await previews.show(
+        *(call.backend, call.actor, call.path.prefix),
+        tenant=call.tenant,
+        reveal=call.query.reveal,
+    )
+    return Reply(view)
 
 
 async def _list(call: Call[Parameters, JobsQuery, None]) -> Reply:
@@ -324,9 +356,12 @@ ROUTES: Final = (
         _show_preview,
         scope=Scope.READ,
         summary="Show a job with a sample of its dead letters",
-        description="The first of them, as they stand now; none while they are being chosen.",
+        description=(
+            "The first of them, as they stand now, and what an edit changes in them; none while they are being chosen."
+        ),
         tag="jobs",
         path_model=JobPath,
+        query_model=RevealQuery,
         replies={200: Documented("The job", JobPreviewReply, JOB_PREVIEW)},
         problems=(NOT_FOUND,),
     ),
@@ -358,7 +393,7 @@ ROUTES: Final = (
             200: Documented(
                 "The items",
                 str,
-                "position,item_id,notification_id,result,outcome,detail\r\n1,0198c2f4-…,0198c2f4-…,replayed,sent,\r\n",
+                "position,item_id,notification_id,result,outcome,detail,superseded_by_id\r\n1,0198c2f4-…,0198c2f4-…,replayed,sent,,\r\n",
                 media_type="text/csv",
             )
         },

@@ -9,7 +9,6 @@ from tidings.console.pages import (
     bulk,
     channels,
     editing,
-    editing_many,
     failures,
     health,
     jobs,
@@ -35,7 +34,6 @@ def pages() -> Iterator[ConsolePage]:
     yield from bulk.PAGES
     yield from letters.PAGES
     yield from editing.PAGES
-    yield from editing_many.PAGES
     yield from jobs.PAGES
     yield from notifications.PAGES
     yield from notification.PAGES

@@ -1,14 +1,18 @@
 """Bulk actions on dead letters: those that are ticked, or all that match, become a job that waits to be confirmed."""
 
+from contextlib import suppress
 from typing import Final
 
 from tidings.console.dead_letter_filters import DeadLetterChoice, ticked
+from tidings.console.forms import Form
 from tidings.console.page import Answer, ConsolePage, SeeOther, Visit
 from tidings.console.pages.failures import group_page, groups_page
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.jobs.control import JobEdit
 from tidings.operations.jobs.previews import PreviewRequest, preview
 from tidings.operations.notifications import Filters
 from tidings.operations.scopes import Scope
@@ -35,12 +39,14 @@ async def _of_group(visit: Visit) -> Answer:
 
 async def _looked_at(visit: Visit, fingerprint: str | None) -> SeeOther:
     every = visit.form.text("which") == ALL
+    kind = _kind(visit.form.text("do"))
     request = PreviewRequest(
-        _kind(visit.form.text("do")),
+        kind,
         DeadLetterChoice.read(visit, fingerprint).query() if every else _ticked(visit),
         Filters(),
         every=every,
         note=visit.form.text("note"),
+        edit=_edit(visit.form) if kind is JobKind.EDIT else None,
         tenant=visit.tenant,
     )
     made = await preview(visit.backend, visit.actor, request, patience=PATIENCE)
@@ -48,9 +54,32 @@ async def _looked_at(visit: Visit, fingerprint: str | None) -> SeeOther:
 
 
 def _kind(text: str) -> JobKind:
-    if text in {JobKind.REPLAY, JobKind.DISCARD}:
+    if text in {JobKind.REPLAY, JobKind.DISCARD, JobKind.EDIT}:
         return JobKind(text)
     raise InvalidRequest("choose what is to be done", field="do")
+
+
+def _edit(form: Form) -> JobEdit:
+    """What the form changes. A value that is JSON is meant so, unless the field can only be text.
+
+    Raises:
+        InvalidRequest: It names no field, or no notification can be so.
+    """
+    field, value = form.text("field"), form.get("value", "").replace("\r\n", "\n")
+    if not field or "=" in field:
+        raise InvalidRequest("name the field to be edited, such as locale or entity.id")
+    replay = form.ticked("replay")
+    if form.ticked("unset"):
+        return JobEdit(FieldChange(unset=(field,)), replay)
+    change, as_text = FieldChange((f"{field}={value}",)), FieldChange.of({field: value})
+    try:
+        change.check_for()
+    except InvalidRequest:
+        with suppress(InvalidRequest):
+            as_text.check_for()
+            return JobEdit(as_text, replay)
+        raise
+    return JobEdit(change, replay)
 
 
 def _ticked(visit: Visit) -> DeadLetterQuery:

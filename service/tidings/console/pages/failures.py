@@ -143,11 +143,16 @@ def _bulk(visit: Visit, choice: DeadLetterChoice) -> dict[str, str]:
     chosen: dict[str, Any] = {"dead_letters": choice.as_data} if choice.as_data else {}
     chosen |= {} if filters else {"all": True}
     replay = {"kind": "replay", **chosen, "plan": {"canary": [1, 10, 100]}}
+    edit = {"kind": "edit", **chosen, "edit": {"set": {"locale": "de"}}, "note": "…"}
     discard = {"kind": "discard", **chosen, "note": "…"}
     every = not choice.values
     return {
         "replay_cli": command("replay", **choice.options, canary="1,10,100", all=every),
         "replay_curl": curl(visit, "POST", "/v1/jobs", body=replay),
+        "edit_cli": ""
+        if every
+        else command("dead", "edit", **choice.options, set="locale=de", note="…"),
+        "edit_curl": curl(visit, "POST", "/v1/jobs", body=edit),
         "discard_cli": "" if every else command("dead", "discard", **choice.options, note="…"),
         "discard_curl": curl(visit, "POST", "/v1/jobs", body=discard),
     }

@@ -26,6 +26,7 @@ LISTED: Final = 25
 VERBS: Final = {
     JobKind.REPLAY: "Replay",
     JobKind.DISCARD: "Discard",
+    JobKind.EDIT: "Edit",
     JobKind.CANCEL: "Cancel",
 }
 UNDO: Final = 10.0
@@ -60,13 +61,17 @@ async def _list(visit: Visit) -> Html | SeeOther:
     values = {
         "filters": names.bar(visit),
         "page": page,
-        "verbs": VERBS,
+        "verb_of": _verb,
         "things": THINGS,
         "running": any(job.state is JobState.RUNNING for job in page.data),
         "cli": command("jobs", "list", state=chosen, tenant=visit.tenant),
         "curl": curl(visit, "GET", "/v1/jobs", state=chosen, test=test),
     }
     return Html("jobs/list.html", values)
+
+
+def _verb(job: JobView) -> str:
+    return f"{VERBS[job.kind]} and replay" if job.then_replay else VERBS[job.kind]
 
 
 async def _named(visit: Visit) -> IdPrefix:
@@ -77,19 +82,26 @@ async def _show(visit: Visit) -> Html:
     return await job_page(visit, await _named(visit))
 
 
-async def job_page(visit: Visit, id_: IdPrefix, *, problem: str = "", status: int = 200) -> Html:
+async def _reveal(visit: Visit) -> Html:
+    return await job_page(visit, await _named(visit), reveal=True)
+
+
+async def job_page(
+    visit: Visit, id_: IdPrefix, *, reveal: bool = False, problem: str = "", status: int = 200
+) -> Html:
     """The page of one job: to be confirmed, or how far it is.
 
     Args:
         visit: The request; what a form sent is shown in it again.
         id_: The job's.
+        reveal: Show what an edit changes with people and content, which is recorded before.
         problem: Why what the form asks for can't be done.
         status: Of the answer.
 
     Raises:
         NotFound: There is no such job, or it is another tenant's.
     """
-    found = await previews.show(visit.backend, id_, tenant=visit.tenant)
+    found = await previews.show(visit.backend, visit.actor, id_, tenant=visit.tenant, reveal=reveal)
     job, waits = found.job, found.job.state in {JobState.CHOOSING, JobState.PREVIEW}
     chosen, cursor = tuple(visit.queries("result")), visit.query("cursor") or None
     request = JobItemsRequest(
@@ -97,10 +109,12 @@ async def job_page(visit: Visit, id_: IdPrefix, *, problem: str = "", status: in
     )
     values = {
         "job": job,
-        "verb": VERBS[job.kind],
+        "verb": _verb(job),
         "thing": THINGS.get(job.kind, "dead letter"),
         "items": await control.items(visit.backend, request),
         "sample": found.sample,
+        "edits": found.edits,
+        "revealed": reveal,
         "results": chosen,
         "speed": _speed(job),
         "undo": _undo(job),
@@ -155,7 +169,7 @@ async def _start(visit: Visit) -> Html | SeeOther:
     id_ = await _named(visit)
     job = await control.show(visit.backend, id_, tenant=visit.tenant)
     try:
-        chosen = _plan(visit) if job.kind is JobKind.REPLAY else None
+        chosen = _plan(visit) if job.replays else None
         await control.start(
             visit.backend,
             visit.actor,
@@ -233,6 +247,7 @@ PAGES: Final = (
     ConsolePage("GET", "/jobs", _list),
     ConsolePage("GET", "/jobs/{id}", _show),
     ConsolePage("GET", "/jobs/{id}/results.csv", _csv),
+    ConsolePage("POST", "/jobs/{id}/reveal", _reveal, Scope.REVEAL),
     ConsolePage("POST", "/jobs/{id}/start", _start, Scope.OPERATE),
     ConsolePage("POST", "/jobs/{id}/pause", _pause, Scope.OPERATE),
     ConsolePage("POST", "/jobs/{id}/resume", _resume, Scope.OPERATE),

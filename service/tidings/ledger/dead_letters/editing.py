@@ -71,15 +71,15 @@ INSERT INTO dead_letters (id, notification_id, epoch, state, reason, kind, code,
 SELECT i.new, i.notification_id, i.epoch, 'open', old.reason, old.kind, old.code, old.message, old.provider,
        old.fingerprint, i.channel, i.priority, i.tenant, old.test, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
        old.attempts, old.first_failed_at, old.last_failed_at, old.dead_lettered_at, old.exchange, i.routing_key,
-       'application/json', old.headers, old.properties, i.body, $1, coalesce(noted.note, 'edited'),
-       noted.noted_by, noted.noted_at, old.id
+       'application/json', old.headers, old.properties, i.body, $1, coalesce(nullif($16::text, ''), noted.note, 'edited'),
+       CASE WHEN $16 <> '' THEN $1 ELSE noted.noted_by END, CASE WHEN $16 <> '' THEN now() ELSE noted.noted_at END, old.id
   FROM old JOIN i ON i.dead_letter = old.id LEFT JOIN noted ON noted.id = old.id
 """
-"""The note of a person goes over to the edited one."""
+"""The note of a person goes over to the edited one, unless there is another."""
 
 NOTE: Final = """
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-SELECT id, epoch, state, state, $1, 'dead letter ' || dead_letter || ' edited: ' || fields
+SELECT id, epoch, state, state, $1, concat_ws(': ', 'dead letter ' || dead_letter || ' edited', fields, nullif($7, ''))
   FROM unnest($2::uuid[], $3::int[], $4::text[], $5::uuid[], $6::text[]) AS i (id, epoch, state, dead_letter, fields)
 """
 
@@ -127,6 +127,11 @@ class Edits:
 
     edited: tuple[Edited, ...]
     not_edited: tuple[NotEdited, ...]
+
+    @property
+    def unchanged(self) -> Sequence[UUID]:
+        """Those that were so already."""
+        return [it.dead_letter for it in self.not_edited if it.reason is NoEdit.UNCHANGED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +214,9 @@ class Editing:
             transaction = connection.transaction()
             await transaction.start()
             try:
-                done = await self._edit(connection, dead_letters, change, expires_at, actor)
+                done = await self.edit_in(
+                    connection, dead_letters, change, expires_at=expires_at, actor=actor
+                )
             except BaseException:
                 await transaction.rollback()
                 raise
@@ -250,14 +257,26 @@ class Editing:
             raise Refused(refusal.message)
         return done.edited[0].new
 
-    async def _edit(
+    async def edit_in(
         self,
         connection: Connection,
         dead_letters: Sequence[UUID],
         change: Change,
+        *,
         expires_at: ExpiresAt,
         actor: str,
+        note: str = "",
     ) -> Edits:
+        """The same as `edit`, as a part of a transaction.
+
+        Args:
+            connection: In a transaction.
+            dead_letters: Those to be edited.
+            change: As for `edit`.
+            expires_at: As for `edit`.
+            actor: As for `edit`.
+            note: Kept with the new dead letters and in the history of their notifications.
+        """
         locked = await connection.fetch(LOCK, sorted(set(dead_letters)))
         known = {row["id"] for row in locked}
         not_edited = [
@@ -273,7 +292,7 @@ class Editing:
         ids = sorted({draft.notification.id for draft in drafts})
         found = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
         kept, refused = _fitting(drafts, found)
-        await self._write(connection, kept, found, expires_at, actor)
+        await self._write(connection, kept, found, expires_at, actor, note)
         done = (Edited(draft.old["id"], draft.new, draft.old["body"], draft.body) for draft in kept)
         return Edits(tuple(done), (*not_edited, *refused))
 
@@ -284,6 +303,7 @@ class Editing:
         found: dict[UUID, Record],
         expires_at: ExpiresAt,
         actor: str,
+        note: str,
     ) -> None:
         """Give the notifications their new bodies, and the dead letters others in their place."""
         if not drafts:
@@ -298,8 +318,8 @@ class Editing:
             await connection.execute(INTRODUCE_FAILED, *_stored(new, found, expires_at), *failures)
         epochs = {id_: row["epoch"] for id_, row in found.items()}
         values = [draft.columns(epochs.get(draft.notification.id, 0)) for draft in drafts]
-        await connection.execute(SUPERSEDE, actor, *map(list, zip(*values, strict=True)))
-        await connection.execute(NOTE, actor, *_notes(drafts, found))
+        await connection.execute(SUPERSEDE, actor, *map(list, zip(*values, strict=True)), note)
+        await connection.execute(NOTE, actor, *_notes(drafts, found), note)
 
 
 def _draft(old: Record, change: Change) -> _Draft | NotEdited:

@@ -5,6 +5,7 @@ killed, nothing is done twice.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from tidings.delivery.states import FINISHED
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.choice import Objection, no_objection
 from tidings.ledger.dead_letters.closing import discard
+from tidings.ledger.dead_letters.editing import Change, Editing, Edits, NoEdit
 from tidings.ledger.dead_letters.replay import Begun, Replays
 from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.jobs.rows import Job, JobItem, OpenItem
@@ -22,10 +24,11 @@ from tidings.ledger.notifications.changes import Cancelled, cancel
 REPLAYED: Final = "replayed"
 SCHEDULED: Final = "scheduled"
 DISCARDED: Final = "discarded"
+EDITED: Final = "edited"
 NOT_OPEN: Final = "not_open"
 CANCELLED: Final = "cancelled"
 NOT_CANCELLED: Final = "not_cancelled"
-"""Results; of a dead letter that is not replayed it is the code of its refusal."""
+"""Results; of a dead letter that is not replayed or edited it is the code of its refusal."""
 DOUBT: Final = "it may have been delivered before"
 
 STRETCH: Final = 10_000
@@ -49,12 +52,12 @@ SELECT position, item FROM job_items WHERE job = $1 AND position = ANY($2::int[]
 """
 
 RECORD: Final = """
-UPDATE job_items i SET result = done.result, detail = done.detail
-  FROM unnest($2::uuid[], $3::text[], $4::text[]) AS done (item, result, detail)
- WHERE i.job = $1 AND i.position = ANY($5::int[]) AND i.item = done.item
+UPDATE job_items i SET result = done.result, detail = done.detail, superseded_by = done.superseded_by
+  FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS done (item, result, detail, superseded_by)
+ WHERE i.job = $1 AND i.position = ANY($6::int[]) AND i.item = done.item
 """
 
-STATES: Final = "SELECT id, state FROM dead_letters WHERE id = ANY($1::uuid[])"
+STATES: Final = "SELECT id, state, actor FROM dead_letters WHERE id = ANY($1::uuid[])"
 
 RESULTS: Final = (
     "SELECT result, count(*) FROM job_items WHERE job = $1 AND result IS NOT NULL GROUP BY result"
@@ -71,7 +74,7 @@ CASE WHEN n.epoch > d.replay_epoch THEN 'failed'
 OUTCOMES: Final = f"""
 WITH standing AS (
     SELECT i.position, {STANDING} AS state
-      FROM job_items i JOIN dead_letters d ON d.id = i.item AND d.replay IS NOT DISTINCT FROM i.job
+      FROM job_items i JOIN dead_letters d ON d.id = coalesce(i.superseded_by, i.item) AND d.replay IS NOT DISTINCT FROM i.job
         JOIN notifications n ON n.id = d.notification_id
      WHERE i.job = $1 AND i.position > $2 AND i.position <= $3 AND i.result IN ('replayed', 'scheduled') AND i.outcome IS NULL
 ), settled AS (
@@ -87,12 +90,14 @@ SELECT outcome, count(*) FROM job_items
 a new job's items, from reading all dead letters of the job for each of them."""
 
 PAGE: Final = f"""
-SELECT i.position, i.item, i.result, i.detail, CASE WHEN $6 THEN i.item ELSE d.notification_id END AS notification_id,
+SELECT i.position, i.item, i.result, i.detail, i.superseded_by, CASE WHEN $6 THEN i.item ELSE d.notification_id END AS notification_id,
        coalesce(i.outcome, CASE WHEN d.replay = i.job AND i.result IN ('replayed', 'scheduled') THEN {STANDING} END) AS outcome
-  FROM job_items i LEFT JOIN dead_letters d ON d.id = i.item LEFT JOIN notifications n ON n.id = d.notification_id
+  FROM job_items i LEFT JOIN dead_letters d ON d.id = coalesce(i.superseded_by, i.item) LEFT JOIN notifications n ON n.id = d.notification_id
  WHERE i.job = $1 AND i.position > $2 AND ($3::text[] IS NULL OR i.result = ANY($3)) AND ($4::text[] IS NULL OR i.result <> ALL($4))
  ORDER BY i.position LIMIT $5
 """
+
+NOTHING: Final = Begun((), 0, ())
 
 Results = Mapping[UUID, tuple[str, str | None]]
 """By item: the result, and its detail."""
@@ -103,11 +108,13 @@ class JobItems:
 
     Args:
         replays: Takes dead letters.
+        editing: Supersedes them.
     """
 
-    def __init__(self, database: Database, replays: Replays) -> None:
+    def __init__(self, database: Database, replays: Replays, editing: Editing) -> None:
         self._database = database
         self._replays = replays
+        self._editing = editing
 
     async def waiting(self, job: UUID, after: int, upto: int, limit: int) -> Sequence[OpenItem]:
         """Items without a result, in their order.
@@ -181,10 +188,57 @@ class JobItems:
             closed = await discard(connection, ids, job.note, actor=job.actor)
             results: dict[UUID, tuple[str, str | None]] = dict.fromkeys(closed, (DISCARDED, None))
             left = [id for id in ids if id not in results]
-            states = {row["id"]: row["state"] for row in await connection.fetch(STATES, left)}
-            for id in left:
-                results[id] = NOT_OPEN, _not_open(states.get(id))
+            why = await _why_not_open(connection, left)
+            results |= {id: (NOT_OPEN, why[id]) for id in left}
             return await _record(connection, job, locked, results)
+
+    async def edit(
+        self,
+        job: Job,
+        holder: str,
+        items: Sequence[OpenItem],
+        change: Change,
+        expires_at: ExpiresAt,
+        objection: Objection = no_objection,
+    ) -> tuple[Begun, Mapping[str, int]] | None:
+        """Supersede dead letters by edited ones, take these if they are to be replayed, and store the results, in one
+        transaction.
+
+        Args:
+            job: As it was taken.
+            holder: Who works on it.
+            items: As for `replay`.
+            change: What is to be different.
+            expires_at: As for `replay`.
+            objection: As for `replay`.
+
+        Returns:
+            As `replay`; nothing is to be published if the job does not replay.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable: nothing was done.
+        """
+        async with self._database.transaction() as connection:
+            locked = await _locked(connection, job, holder, items)
+            if locked is None:
+                return None
+            ids = list(locked.values())
+            edits = await self._editing.edit_in(
+                *(connection, ids, change), expires_at=expires_at, actor=job.actor, note=job.note
+            )
+            new = {edited.dead_letter: edited.new for edited in edits.edited}
+            begun = NOTHING
+            if job.then_replay:
+                begun = await self._replays.begin_in(
+                    *(connection, [*new.values(), *edits.unchanged], job.id),
+                    expires_at=expires_at,
+                    actor=job.actor,
+                    objection=objection,
+                )
+            closed = [it.dead_letter for it in edits.not_edited if it.reason is NoEdit.NOT_OPEN]
+            results = _of_edit(edits, begun, await _why_not_open(connection, closed))
+            counts = await _record(connection, job, locked, results, new)
+        return begun, counts
 
     async def cancel(
         self, job: Job, holder: str, items: Sequence[OpenItem]
@@ -263,10 +317,14 @@ async def _locked(
 
 
 async def _record(
-    connection: Connection, job: Job, locked: Mapping[int, UUID], results: Results
+    connection: Connection,
+    job: Job,
+    locked: Mapping[int, UUID],
+    results: Results,
+    new: Mapping[UUID, UUID] = MappingProxyType({}),
 ) -> Mapping[str, int]:
-    values = [(item, *result) for item, result in results.items()]
-    columns = [list(column) for column in zip(*values, strict=True)] or [[], [], []]
+    values = [(item, *result, new.get(item)) for item, result in results.items()]
+    columns = [list(column) for column in zip(*values, strict=True)] or [[], [], [], []]
     await connection.execute(RECORD, job.id, *columns, list(locked))
     counts: dict[str, int] = {}
     for result, _ in results.values():
@@ -285,11 +343,33 @@ def _of_replay(begun: Begun) -> Results:
     return results
 
 
-def _not_open(state: str | None) -> str:
+def _of_edit(edits: Edits, begun: Begun, why: Mapping[UUID, str]) -> Results:
+    """What became of each, by the dead letter that was to be edited."""
+    replayed = _of_replay(begun)
+    results: dict[UUID, tuple[str, str | None]] = {}
+    for edited in edits.edited:
+        result, detail = replayed.get(edited.new, (EDITED, None))
+        taken = edited.new in begun.taken or edited.new not in replayed
+        results[edited.dead_letter] = (
+            (result, detail) if taken else (EDITED, f"edited, but not replayed: {detail}")
+        )
+    for left in edits.not_edited:
+        id = left.dead_letter
+        results[id] = replayed.get(id, (left.reason.value, why.get(id, left.message)))
+    return results
+
+
+async def _why_not_open(connection: Connection, left: Sequence[UUID]) -> Mapping[UUID, str]:
+    rows = await connection.fetch(STATES, left) if left else []
+    found = {row["id"]: (row["state"], row["actor"]) for row in rows}
+    return {id: _not_open(*found.get(id, (None, None))) for id in left}
+
+
+def _not_open(state: str | None, actor: str | None) -> str:
     match state:
         case None:
             return "there is no such dead letter"
         case DeadLetterState.OPEN:
             return "another process was using it"
         case _:
-            return f"it is {state}"
+            return f"it is {state}, by {actor}" if actor else f"it is {state}"

@@ -42,7 +42,7 @@ WITH changed AS (
            started_at = CASE WHEN $3 = 'running' THEN coalesce(started_at, now()) ELSE started_at END,
            starts_at = CASE WHEN $3 = 'running' THEN coalesce(starts_at, now() + $12::float8 * interval '1 second') ELSE starts_at END,
            ended_at = CASE WHEN $3 = 'cancelled' THEN now() END, settled = false,
-           wanted = CASE WHEN $3 <> 'cancelled' THEN wanted END,
+           wanted = CASE WHEN $3 <> 'cancelled' THEN wanted END, change = CASE WHEN $3 <> 'cancelled' THEN change END,
            judged_from = CASE state WHEN 'stopped' THEN
                coalesce((SELECT max(position) FROM job_items i WHERE i.job = jobs.id AND i.result IS NOT NULL), 0)
                ELSE judged_from END,
@@ -53,7 +53,8 @@ WITH changed AS (
     RETURNING *
 ), noted AS (
     INSERT INTO operator_actions (actor, action, note, details)
-    SELECT $5, 'job ' || $3, reason, jsonb_build_object('job', id, 'kind', kind, 'items', items) FROM changed
+    SELECT $5, 'job ' || $3, coalesce(nullif(reason, ''), note), jsonb_build_object('job', id, 'kind', kind, 'items', items)
+      FROM changed
      WHERE started_at IS NOT NULL
 )
 SELECT {JOB} FROM changed
@@ -96,7 +97,7 @@ UPDATE jobs SET lease_until = now() + $3::float8 * interval '1 second' WHERE id 
 
 END: Final = """
 UPDATE jobs SET state = $3, reason = $4, changed_at = now(), changed_by = $2,
-                ended_at = CASE WHEN $3 = 'finished' THEN now() END
+                ended_at = CASE WHEN $3 = 'finished' THEN now() END, change = CASE WHEN $3 <> 'finished' THEN change END
  WHERE id = $1 AND holder = $2 AND state = 'running'
 """
 

@@ -14,7 +14,7 @@ from tidings.delivery.jobs import JobKind, JobState, Plan
 JOB: Final = """
 id, kind, tenant, test, state, selection, note, actor, seen_at, items, uncertain, too_late, doubtful, forced, rate, canary,
 stop_at, watch, started_at, changed_at, changed_by, ended_at, reason, waves, judged_from, results, outcomes, settled,
-holder, coalesce(lease_until > now(), false) AS leased, starts_at, coalesce(starts_at > now(), false) AS held_back
+edit, change, then_replay, holder, coalesce(lease_until > now(), false) AS leased, starts_at, coalesce(starts_at > now(), false) AS held_back
 """
 """A Job's columns."""
 
@@ -62,6 +62,12 @@ class Job:
     """Of the replayed ones: how many notifications are in which state."""
     settled: bool
     """Whether `outcomes` is final."""
+    edit: Mapping[str, Any] | None
+    """Of an edit: what it changes, for people."""
+    change: str | None = field(repr=False)
+    """Of an edit that has not ended: what it changes, with people and content."""
+    then_replay: bool
+    """Of an edit: whether what is edited is replayed."""
     holder: str | None
     """The process that works on it, or did."""
     leased: bool
@@ -79,6 +85,7 @@ class Job:
         values = dict(row)
         for name in ("selection", "waves", "results", "outcomes"):
             values[name] = json.loads(values[name])
+        values["edit"] = json.loads(values["edit"] or "null")
         plan = Plan(
             values.pop("forced"),
             values.pop("rate"),
@@ -88,6 +95,11 @@ class Job:
         )
         values["kind"], values["state"] = JobKind(values["kind"]), JobState(values["state"])
         return cls(plan=plan, **values)
+
+    @property
+    def replays(self) -> bool:
+        """Whether it publishes dead letters again."""
+        return self.kind is JobKind.REPLAY or self.then_replay
 
     @property
     def done(self) -> int:
@@ -107,6 +119,11 @@ class NewJob:
     actor: str
     plan: Plan = field(default_factory=Plan)
     test: bool = False
+    edit: Mapping[str, Any] | None = None
+    """Of an edit: what it changes, for people."""
+    change: str | None = field(default=None, repr=False)
+    """The same with people and content, as its operation writes it."""
+    then_replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +150,5 @@ class JobItem:
     """Of a replay: the state of its notification."""
     detail: str | None
     """Why it was left as it is."""
+    superseded_by: UUID | None
+    """Of an edit: the dead letter that replaces it."""

@@ -31,13 +31,13 @@ FIRST: Final = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
 
 ADD: Final = f"""
 INSERT INTO jobs (id, kind, tenant, selection, note, actor, forced, rate, canary, stop_at, watch, changed_by, test,
-                  state, wanted, most)
-VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9::int[], $10, $11, $6, $12, 'choosing', $13::jsonb, $14)
+                  state, wanted, most, edit, change, then_replay)
+VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9::int[], $10, $11, $6, $12, 'choosing', $13::jsonb, $14, $15::jsonb, $16, $17)
 RETURNING {JOB}
 """
 
 BEGIN: Final = """
-SELECT id, kind, forced, wanted, most FROM jobs
+SELECT id, kind, forced, wanted, most, then_replay FROM jobs
  WHERE id = $1 AND state = 'choosing' AND pg_try_advisory_xact_lock(hashtextextended('tidings: items of job ' || id, 0))
 """
 """One process at a time; the lock ends with its transaction, however that ends."""
@@ -128,6 +128,7 @@ class Snapshots:
                 *(ADD, new.id, new.kind.value, new.tenant, json.dumps(new.selection, default=str)),
                 *(new.note, new.actor, plan.force, plan.rate, list(plan.canary), plan.stop_at),
                 *(plan.watch, new.test, stored, limit),
+                *(None if new.edit is None else json.dumps(new.edit), new.change, new.then_replay),
             )
         assert row is not None  # noqa: S101  # it was inserted
         return Job.of(row)
@@ -136,7 +137,7 @@ class Snapshots:
         """Choose the items of a job, as they are now.
 
         Of a replay, dead letters that may have been delivered or would expire again are left out and counted, unless
-        ids or the reason are asked for.
+        ids or the reason are asked for. An edit may give a later time: what would expire is among its items.
 
         Returns:
             The job; None if nobody waits for that any more, or another process does it.
@@ -182,7 +183,9 @@ async def _chosen(
     if isinstance(wanted, Filters):
         return await _notifications(connection, job, wanted)
     where, values = where_of(wanted, after=7)
-    uncertain, too_late = skipped(wanted) if kind is JobKind.REPLAY else ("false", "false")
+    uncertain, too_late = skipped(wanted)
+    if kind is not JobKind.REPLAY:
+        uncertain, too_late = uncertain if job["then_replay"] else "false", "false"
     statement = CHOOSE.format(
         where=where, uncertain=uncertain, too_late=too_late, doubtful=DOUBTFUL
     )

@@ -3,13 +3,16 @@
 import difflib
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.operations.dead_letters.numbers import NumbersAsWritten
 from tidings.operations.masks import veiled_fields
 from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.weight import too_heavy
+
+LONGEST_VALUE: Final = 400
+"""Characters of a value that a difference by field shows."""
 
 
 class MalformedEdit(Refused):
@@ -102,17 +105,38 @@ def changes(before: bytes, after: bytes, *, reveal: bool) -> list[str] | None:
     return list(difference(before, after) if reveal else _veiled_difference(before, after))
 
 
-def _veiled_difference(before: bytes, after: bytes) -> Iterator[str]:
+def changes_by_field(before: bytes, after: bytes, *, reveal: bool) -> list[str] | None:
+    """What an edit changes, field by field; None if nothing but how it is written.
+
+    Args:
+        reveal: With people and content, each value cut after some characters.
+    """
+    if before == after or readable(before) == readable(after):
+        return None
+    return list(_veiled_difference(before, after, reveal=reveal))
+
+
+def _veiled_difference(before: bytes, after: bytes, *, reveal: bool = False) -> Iterator[str]:
     """The fields that differ, each as it was and as it is."""
     old, new = veiled_fields(_json(before)), veiled_fields(_json(after))
     for path in dict.fromkeys((*old, *new)):
         was, now = old.get(path), new.get(path)
-        if was is not None and now is not None and was.value == now.value:
+        if was is not None and now is not None and _same(was.value, now.value):
             continue
         if was is not None:
-            yield f'-  "{path}": {was.shown}'
+            yield f'-  "{path}": {_cut(was.value) if reveal else was.shown}'
         if now is not None:
-            yield f'+  "{path}": {now.shown}'
+            yield f'+  "{path}": {_cut(now.value) if reveal else now.shown}'
+
+
+def _same(was: Any, now: Any) -> bool:
+    """Whether two values are the same JSON; to Python `1` and `true` are equal."""
+    return was == now and json.dumps(was, sort_keys=True) == json.dumps(now, sort_keys=True)
+
+
+def _cut(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _json(body: bytes) -> Any:

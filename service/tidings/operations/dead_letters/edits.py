@@ -16,7 +16,8 @@ from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.steps import NO_LIMIT, PATIENCE, TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.dead_letters.body import changes, with_fields
+from tidings.operations.dead_letters.body import changes
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.dead_letters.lookup import stored
 from tidings.operations.dead_letters.others import overtaken, why_refused
 from tidings.operations.dead_letters.pacing import AT_ONCE, FEW, INTERRUPTED, batches
@@ -25,31 +26,6 @@ from tidings.operations.masks import discreet
 
 SAMPLE: Final = 3
 """Edits of which it is shown what they change."""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """Fields to be set, like `recipient=ada@example.com`, and fields to be taken out."""
-
-    assignments: tuple[str, ...] = ()
-    unset: tuple[str, ...] = ()
-
-    def __call__(self, body: bytes) -> bytes:
-        """The body with that change. Raises like `with_fields`."""
-        return with_fields(body, self.assignments, self.unset)
-
-    def __bool__(self) -> bool:
-        """Whether it changes anything."""
-        return bool(self.assignments or self.unset)
-
-    def check(self) -> None:
-        """Raises:
-        InvalidRequest: It is written wrongly, whatever it is to change.
-        """
-        try:
-            self(b"{}")
-        except Refused as refused:  # one assignment leads into the value of another
-            raise InvalidRequest(str(refused), field="assignments") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from tidings.ledger.positions import Position
 from tidings.operations import cursors
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.jobs import choosing
 from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.masks import shown
@@ -28,6 +29,24 @@ from tidings_events.notifications.base import new_id
 __all__ = ["JobView", "cancel", "items", "list_", "pause", "resume", "show", "start"]
 
 NEVER_STARTED: Final = "it was never started"
+
+
+@dataclass(frozen=True, slots=True)
+class JobEdit:
+    """What a job changes in dead letters."""
+
+    change: FieldChange
+    replay: bool = False
+    """Replay what is edited."""
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """As `NewJob` takes it."""
+        return {
+            "edit": self.change.shown(),
+            "change": self.change.written,
+            "then_replay": self.replay,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,7 @@ async def look(
     limit: int | None = None,
     note: str = "",
     plan: Plan | None = None,
+    edit: JobEdit | None = None,
     patience: float | None = None,
 ) -> Job:
     """Choose the items of a job as they are now; nothing is done with them before it is started.
@@ -75,8 +95,9 @@ async def look(
         kind: What it does.
         wanted: Which dead letters.
         limit: At most so many, the oldest first.
-        note: Kept with what is discarded.
+        note: Kept with what is discarded or edited.
         plan: How fast it goes, and when it stops.
+        edit: What it changes, if it edits.
         patience: Seconds after which it is returned while its items are still being chosen; None: never.
     """
     new = NewJob(
@@ -88,6 +109,7 @@ async def look(
         str(actor),
         plan or Plan(),
         test=wanted.test is True,
+        **({} if edit is None else edit.stored),
     )
     return await choosing.choose(backend, new, wanted, limit, patience)
 

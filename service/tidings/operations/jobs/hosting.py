@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable, NotFound, TidingsError
-from tidings.delivery.jobs import JobKind, JobState
+from tidings.delivery.jobs import JobState
 from tidings.ledger.jobs.jobs import JobChange
 from tidings.ledger.jobs.rows import Job
 from tidings.operations.actor import Actor
@@ -123,7 +123,7 @@ async def look_after(backend: Backend) -> None:
     jobs, items = backend.ledger.jobs, backend.ledger.job_items
     for job in await jobs.unsettled(AT_ONCE):
         tally = Tally(lambda after, upto, id=job.id: items.outcomes(id, after, upto))  # type: ignore[misc]  # mypy#15459
-        if job.kind is JobKind.REPLAY:
+        if job.replays:
             await tally.look(job.items)
         counts = tally.counts
         await jobs.settle(job.id, await items.results(job.id), counts, final=is_final(counts))

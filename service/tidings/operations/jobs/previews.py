@@ -1,11 +1,13 @@
 """Looks at a job of any kind before it is started: how many items, and a few of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.errors import InvalidRequest, NotFound
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, Plan
 from tidings.ledger.dead_letters.search import DeadLetterFilter
@@ -14,12 +16,17 @@ from tidings.ledger.notifications.filters import Filters
 from tidings.operations import filters
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.field_changes import FieldChange, SampledEdit, sample_of
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.jobs import control
+from tidings.operations.jobs.control import JobEdit
 from tidings.operations.jobs.views import JobView
+from tidings.operations.reveals import note_reveal
 
 SAMPLE: Final = 10
+LONGEST_SAMPLED: Final = 512 * 1024
+"""Bytes of a body above which it is not shown what an edit changes in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class PreviewRequest:
     limit: int | None = None
     note: str = ""
     plan: Plan = field(default_factory=Plan)
+    edit: JobEdit | None = None
+    """Of an edit: what it changes."""
     tenant: str | None = None
     """Only its own."""
 
@@ -47,11 +56,17 @@ class JobPreview:
     job: JobView
     sample: tuple[DeadLetterView, ...]
     """A few of its dead letters."""
+    edits: Mapping[UUID, SampledEdit] = field(default_factory=dict)
+    """Of an edit that has not ended: what it changes in these."""
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         sample = [dead_letter.as_data() for dead_letter in self.sample]
-        return {**self.job.as_data(), "sample": sample}
+        edits = [
+            {"dead_letter_id": id, "changes": edit.changes, "problem": edit.problem}
+            for id, edit in self.edits.items()
+        ]
+        return {**self.job.as_data(), "sample": sample, "sample_edits": edits}
 
 
 async def preview(
@@ -76,8 +91,9 @@ async def preview(
     if not (request.every or _selects(request)):
         raise InvalidRequest("give ids, a filter, or all: true", field="dead_letters")
     note = request.note.strip()
-    if request.kind is JobKind.DISCARD and not note:
+    if request.kind in {JobKind.DISCARD, JobKind.EDIT} and not note:
         raise InvalidRequest("it is empty: give a reason in a few words", field="note")
+    edit = _edit_of(request)
     search, query = backend.ledger.dead_letters.search, request.query
     replayed = (DeadLetterState.REPLAYED,) if request.plan.force else ()
     states = () if query.named else (DeadLetterState.OPEN, *replayed)
@@ -87,27 +103,83 @@ async def preview(
         limit=request.limit,
         note=note,
         plan=request.plan,
+        edit=edit,
         patience=patience,
     )
-    return await _with_sample(backend, JobView.of(job))
+    return await _with_sample(backend, JobView.of(job), job.change)
 
 
-async def show(backend: Backend, id: IdPrefix, *, tenant: str | None = None) -> JobPreview:
+async def show(
+    backend: Backend, actor: Actor, id: IdPrefix, *, tenant: str | None = None, reveal: bool = False
+) -> JobPreview:
     """A job with a sample of its items, as they stand now; none while they are being chosen.
+
+    Args:
+        backend: The connections.
+        actor: Who sees it.
+        id: The job's.
+        tenant: Only if it is its own.
+        reveal: What an edit changes with people and content, which is recorded before.
 
     Raises:
         NotFound: There is no such job.
     """
-    return await _with_sample(backend, await control.show(backend, id, tenant=tenant))
+    found = await backend.ledger.jobs.resolve(id, tenant)
+    job = await backend.ledger.jobs.get(found, tenant)
+    if job is None:
+        raise NotFound(f"there is no job {found}")
+    if reveal:
+        await note_reveal(backend, actor, {"job": str(job.id)})
+    return await _with_sample(backend, JobView.of(job), job.change, reveal=reveal)
 
 
-async def _with_sample(backend: Backend, job: JobView) -> JobPreview:
+def _edit_of(request: PreviewRequest) -> JobEdit | None:
+    """What the job changes, if that is what it does.
+
+    Raises:
+        InvalidRequest: No notification can be so; or it does something else.
+    """
+    edit = request.edit
+    if request.kind is not JobKind.EDIT:
+        if edit is not None:
+            raise InvalidRequest("only the kind edit takes it", field="edit")
+        return None
+    if edit is None:
+        raise InvalidRequest("say what is to be changed", field="edit")
+    if request.plan.force:
+        raise InvalidRequest("an edit can't be forced: only open ones are edited", field="plan")
+    edit.change.check_for(request.query.narrowed.channel)
+    return edit
+
+
+async def _with_sample(
+    backend: Backend, job: JobView, change: str | None, *, reveal: bool = False
+) -> JobPreview:
     if job.kind is JobKind.CANCEL or not job.items:
         return JobPreview(job, ())
     ids = tuple(await backend.ledger.job_items.first(job.id, SAMPLE))
     search = backend.ledger.dead_letters.search
     found = await search.list(DeadLetterFilter(ids=ids), SAMPLE) if ids else ()
-    return JobPreview(job, tuple(DeadLetterView.of(it, reveal=False) for it in found))
+    sample = tuple(DeadLetterView.of(it, reveal=False) for it in found)
+    if change is None:
+        return JobPreview(job, sample)
+    changes, edits = FieldChange.read(change), dict[UUID, SampledEdit]()
+    for it in sample:
+        edits[it.id] = await _edited(backend, it, changes, reveal=reveal)
+    return JobPreview(job, sample, edits)
+
+
+async def _edited(
+    backend: Backend, dead_letter: DeadLetterView, change: FieldChange, *, reveal: bool
+) -> SampledEdit:
+    if dead_letter.state is not DeadLetterState.OPEN:
+        return SampledEdit(None, f"it is {dead_letter.state} by now")
+    if dead_letter.size > LONGEST_SAMPLED:
+        return SampledEdit(None, "it is too large to be shown here")
+    found = await backend.ledger.dead_letters.search.get(dead_letter.id)
+    if found is None:
+        return SampledEdit(None, "it is gone")
+    return sample_of(found[1], change, reveal=reveal)
 
 
 def _selects(request: PreviewRequest) -> bool:

@@ -13,7 +13,15 @@ from tidings.operations.jobs.views import JobItemView
 
 AT_ONCE: Final = 1_000
 """Items read and written at once."""
-COLUMNS: Final = ("position", "item_id", "notification_id", "result", "outcome", "detail")
+COLUMNS: Final = (
+    "position",
+    "item_id",
+    "notification_id",
+    "result",
+    "outcome",
+    "detail",
+    "superseded_by_id",
+)
 
 
 async def results(

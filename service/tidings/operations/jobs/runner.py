@@ -25,6 +25,7 @@ from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.notifications.outbox_lease import keep_leased
 from tidings.ledger.steps import TimeLimit
 from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.pacing import LOOK, Pace
 from tidings.operations.jobs.batches import Batches
@@ -192,6 +193,11 @@ class JobRunner:
             case JobKind.REPLAY:
                 async with self._backend.broker("replay") as connection:
                     yield self._replaying(connection)
+            case JobKind.EDIT if not self._job.then_replay or self._connection is not None:
+                yield self._editing(self._connection)
+            case JobKind.EDIT:
+                async with self._backend.broker("replay") as connection:
+                    yield self._editing(connection)
             case JobKind.DISCARD:
                 yield self._counting(self._ledger.job_items.discard)
             case JobKind.CANCEL:
@@ -216,6 +222,28 @@ class JobRunner:
 
         return replay
 
+    def _editing(self, connection: "BrokerConnection | None") -> Step:
+        """Edits a batch, and publishes it where there is a connection for that."""
+        change = FieldChange.read(self._job.change or "null")
+        expires_at = Policies(self._backend.settings).expires_at
+        items, job, templates = self._ledger.job_items, self._job, SharedTemplates(self._backend)
+
+        async def edit(batch: Sequence[OpenItem]) -> Mapping[str, int] | None:
+            objection = await templates.objection()
+            done = await _persistently(
+                lambda: items.edit(job, self._holder, batch, change, expires_at, objection)
+            )
+            if done is None:
+                return None
+            begun, counts = done
+            self._results.update(counts)
+            if connection is not None:
+                publisher = BrokerPublisher(self._backend.settings.broker, connection)
+                await publish_begun(self._ledger, publisher, begun)
+            return counts
+
+        return edit
+
     def _counting(self, action: Action) -> Step:
         async def act(batch: Sequence[OpenItem]) -> Mapping[str, int] | None:
             counts = await _persistently(lambda: action(self._job, self._holder, batch))
@@ -227,7 +255,7 @@ class JobRunner:
     async def _look(self) -> None:
         """Count, store how far it is, and stop in the middle of a wave if too many fail."""
         job = self._job
-        if job.kind is JobKind.REPLAY:
+        if job.replays:
             await self._tally.look(self._complete, TimeLimit(GLANCE))
         await self._keep()
         if (limit := job.plan.stop_at) is None:
@@ -280,7 +308,7 @@ class JobRunner:
         self._results = Counter(await _persistently(lambda: items.results(job.id)))
 
     async def _count(self) -> None:
-        if self._job.kind is JobKind.REPLAY:
+        if self._job.replays:
             await _persistently(lambda: self._tally.look(self._complete))
         await self._keep()
 
@@ -288,7 +316,7 @@ class JobRunner:
         """Store that it is finished, or why it stopped."""
         job, jobs = self._job, self._ledger.jobs
         await self._recount()
-        if job.kind is JobKind.REPLAY and (self._lost or self._stopped or self._halt.is_set()):
+        if job.replays and (self._lost or self._stopped or self._halt.is_set()):
             await self._tally.look(job.items)
         if not self._lost:
             await self._keep()

@@ -61,6 +61,10 @@ class JobView:
     """Whether its items are tests."""
     starts_at: datetime | None = None
     """Nothing is done with its items before, and a cancellation leaves all of them as they are."""
+    edit: Mapping[str, Any] | None = None
+    """Of an edit: the fields that it sets, with people masked and content left out, and those that it takes out."""
+    then_replay: bool = False
+    """Of an edit: whether what is edited is replayed."""
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -95,7 +99,14 @@ class JobView:
             job.holder if job.leased else None,
             job.test,
             job.starts_at,
+            job.edit,
+            job.then_replay,
         )
+
+    @property
+    def replays(self) -> bool:
+        """Whether it publishes dead letters again."""
+        return self.kind is JobKind.REPLAY or self.then_replay
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
@@ -148,6 +159,8 @@ class JobItemView:
     outcome: str | None
     """Of a replay: the state of its notification."""
     detail: str | None
+    superseded_by_id: UUID | None = None
+    """Of an edit: the dead letter that replaces it."""
 
     @classmethod
     def of(cls, item: JobItem) -> Self:
@@ -159,4 +172,5 @@ class JobItemView:
             item.result,
             item.outcome,
             item.detail and discreet(item.detail),
+            item.superseded_by,
         )
