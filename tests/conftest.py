@@ -21,7 +21,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import pytest
 import structlog
+from tests.support import array_types
 from tests.support.apart import run_apart
+from tests.support.cheap_password import verifier
 from tests.support.leftovers import folder_of_a_run
 from tests.support.order import spread
 from tests.support.other_debian import RabbitMQInFolder, folder_of, postgresql_home
@@ -41,6 +43,12 @@ if TYPE_CHECKING:
 PLAIN = structlog.dev.ConsoleRenderer(
     colors=False, exception_formatter=structlog.dev.plain_traceback
 )
+
+
+STATISTICS = 1.0
+"""Seconds after which RabbitMQ looks at its queues again: with all of them twice a second it is never idle."""
+
+array_types.make_known()
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def broker_address(request: pytest.FixtureRequest) -> Iterator[BrokerAddress]:
         yield BrokerAddress(amqp, management)
         return
     directory: Path = request.getfixturevalue("server_directory")
-    rabbitmq = RabbitMQ(directory / "rabbitmq", statistics_interval=0.5)
+    rabbitmq = RabbitMQ(directory / "rabbitmq", statistics_interval=STATISTICS)
     try:
         rabbitmq.start()
     except StartFailed:  # somebody else took one of its ports: it takes others
@@ -120,6 +128,7 @@ def postgresql_url(request: pytest.FixtureRequest) -> Iterator[str]:
     directory: Path = request.getfixturevalue("server_directory")
     postgresql = PostgreSQL(directory / "postgresql", fsync=False)
     postgresql.start()
+    postgresql.psql(f"ALTER ROLE {postgresql.user} PASSWORD '{verifier(postgresql.password)}'")
     yield postgresql.url()
     postgresql.close()
 
@@ -206,7 +215,9 @@ def chosen_home() -> Path | None:
 def session_rabbitmq(server_directory: Path) -> Iterator[RabbitMQ]:
     data = server_directory / "own-rabbitmq"
     tree = other_debian()
-    rabbitmq = RabbitMQInFolder(tree, data) if tree else RabbitMQ(data, statistics_interval=0.5)
+    rabbitmq = (
+        RabbitMQInFolder(tree, data) if tree else RabbitMQ(data, statistics_interval=STATISTICS)
+    )
     yield rabbitmq
     rabbitmq.close()
 

@@ -53,6 +53,9 @@ def preload() -> None:
     """Import what no command then has to."""
     for name in NEEDED_LATE:
         import_module(name)
+    sys.path.append(ROOT)
+    import_module("tests.support.array_types").make_known()
+    sys.path.remove(ROOT)
     commands = import_module("tidings.cli.main").Root.listed
     for command in commands:
         import_module(f"tidings.cli.{command.place.split(':')[0]}")
