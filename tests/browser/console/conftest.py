@@ -1,5 +1,6 @@
 """The console in a real Chromium: people with roles of their own, in windows of any size."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from tidings.templates import STARTER
 
 PATIENCE = 15_000
 PICTURES = Path(".local/pictures")
-"""What the tests have seen, for people to look at."""
+"""What the tests have seen, for people to look at: a tenth of their CPU, so only when asked for."""
 
 
 class Desk:
@@ -60,7 +61,8 @@ class Desk:
 async def violations(page: Page) -> list[str]:
     """What axe-core finds wrong with a page."""
     await page.emulate_media(reduced_motion="reduce")  # what is half faded in has less contrast
-    await page.evaluate((node_modules() / "axe-core" / "axe.min.js").read_text("utf-8"))
+    if not await page.evaluate("'axe' in window"):  # half a megabyte of script
+        await page.evaluate((node_modules() / "axe-core" / "axe.min.js").read_text("utf-8"))
     found = await page.evaluate("async () => (await axe.run(document)).violations")
     return [
         f"{it['id']}: {node['target']} {node['failureSummary']}"
@@ -79,8 +81,9 @@ async def overflows(page: Page) -> bool:
 
 
 async def picture(page: Page, name: str) -> None:
-    """Keep what the page looks like, below `.local/pictures/`."""
-    await page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+    """Keep what the page looks like, below `.local/pictures/`, if `PICTURES=1` asks for it."""
+    if os.environ.get("PICTURES"):
+        await page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 @pytest.fixture(scope="module")
