@@ -41,16 +41,19 @@ SELECT gen_random_uuid(), id, 'rejected', 'rejected', '550', 'no such mailbox', 
 """
 GROUPS: Final = f"""
 WITH numbered AS (
-    SELECT n, {_PAST} AS id, 'past-' || n || '@example.com' AS recipient FROM generate_series($1::bigint, $2::bigint) AS n
+    SELECT n, id, recipient, convert_to(replace(replace($4::text, 'ID', id::text), 'RECIPIENT', recipient), 'UTF8') AS body
+      FROM generate_series($1::bigint, $2::bigint) AS n,
+           LATERAL (SELECT {_PAST} AS id, 'past-' || n || '@example.com' AS recipient) AS whose
 ), failed AS (
-    UPDATE notifications SET state = 'failed', reason = 'rejected', failure_kind = 'rejected', failure_code = '550', finished_at = now()
-     WHERE id IN (SELECT id FROM numbered)
+    UPDATE notifications AS f SET state = 'failed', reason = 'rejected', failure_kind = 'rejected', failure_code = '550',
+                                  finished_at = now(), body = numbered.body
+      FROM numbered WHERE f.id = numbered.id
 )
 INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, category, tenant,
                           recipient, attempts, first_failed_at, last_failed_at, dead_lettered_at, exchange, routing_key, content_type, body)
 SELECT gen_random_uuid(), id, 'rejected', 'rejected', '550', 'no such mailbox ' || n % $5, md5((n % $5)::text), 'email', 'normal',
        'receipt', 'default', recipient, 1, now(), now(), clock_timestamp(), 'tidings.notifications', 'email.normal', 'application/json',
-       convert_to(replace(replace($4::text, 'ID', id::text), 'RECIPIENT', recipient), 'UTF8')
+       body
   FROM numbered
 """
 INDEXES: Final = """

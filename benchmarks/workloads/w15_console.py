@@ -69,6 +69,7 @@ SELECT id::text AS dead_letter, notification_id::text AS notification, fingerpri
 """
 BEGUN: Final = "SELECT EXISTS (SELECT FROM job_items WHERE job = $1::text::uuid AND position <= 2000 AND result IS NOT NULL)"
 """Whether one of the first batches is done."""
+RESULTS: Final = "SELECT DISTINCT result FROM job_items WHERE job = $1::text::uuid"
 
 
 def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
@@ -107,6 +108,8 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
                 job_id, lambda state: state["done_count"] >= state["item_count"], LONGEST_REPLAY
             )
             processes.check()
+            if any(result != "replayed" for (result,) in stage.servers.sql(RESULTS, job_id)):
+                raise NotDone(f"job {job_id} did not replay all of its dead letters")
         values = {
             "choose_s": choosing,
             "start_s": started - began,

@@ -51,8 +51,8 @@ ENOUGH: Final = 20
 """Outcomes from which a share is judged once the canaries are through."""
 JUDGED: Final = 20_000
 """The last items by which that share is judged."""
-GLANCE: Final = 0.2
-"""Seconds to count outcomes between two batches."""
+COUNTING: Final = 0.05
+"""Share of its time in which outcomes are counted while items are done: there are as many to be read as there are to be done."""
 
 
 class JobRunner:
@@ -92,6 +92,8 @@ class JobRunner:
         self._tally = Tally(
             lambda after, upto: self._ledger.job_items.outcomes(job.id, after, upto)
         )
+        self._count_again = 0.0
+        """When outcomes are counted next."""
         self._failure: TidingsError | None = None
         self._stopped: str | None = None
 
@@ -255,8 +257,10 @@ class JobRunner:
     async def _look(self) -> None:
         """Count, store how far it is, and stop in the middle of a wave if too many fail."""
         job = self._job
-        if job.replays:
-            await self._tally.look(self._complete, TimeLimit(GLANCE))
+        if job.replays and monotonic() >= self._count_again:
+            began = monotonic()
+            await self._tally.look(self._complete, TimeLimit(0))
+            self._count_again = monotonic() + (monotonic() - began) / COUNTING
         await self._keep()
         if (limit := job.plan.stop_at) is None:
             return
@@ -296,11 +300,13 @@ class JobRunner:
             return
         deadline = monotonic() + self._job.plan.watch
         while True:
+            began = monotonic()
             await self._count()
-            left = deadline - monotonic()
+            now = monotonic()
+            left = deadline - now
             if not Outcomes.of(self._tally.counts).waiting or left <= 0 or self._over:
                 break
-            await self._pause(min(LOOK, left))
+            await self._pause(min(max(LOOK, now - began), left))
         await _persistently(self._ledger.dead_letters.replays.finish)
 
     async def _recount(self) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from tidings.delivery.states import FINISHED
 from tidings.ledger.steps import NO_LIMIT, TimeLimit
 
-PART: Final = 20_000
+PART: Final = 5_000
 """Items counted by one statement."""
 
 Count = Callable[[int, int], Awaitable[Mapping[str, int]]]
