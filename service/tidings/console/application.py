@@ -186,6 +186,7 @@ class Console:
                 "theme": theme if theme in THEMES else "",
                 "here": request.url.path.removeprefix(ROOT) or "/",
                 "request": request,
+                "refreshes": request.method == "GET" and status == 200,
                 "Scope": Permission,
                 **values,
             }

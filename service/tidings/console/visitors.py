@@ -40,6 +40,10 @@ class Visitor:
         """As history and the audit trail name the person: `console jane (request 4bf9…)`."""
         return Actor("console", self.name, request_id)
 
+    def did(self, actor: str | None) -> bool:
+        """Whether an actor of history is this person, in whichever request."""
+        return actor is not None and actor.partition(" (request ")[0] == f"console {self.name}"
+
     def why_not(self, scope: Scope, *, live_only: bool = False, all_tenants: bool = False) -> str:
         """Why something may not be done; empty if it may.
 

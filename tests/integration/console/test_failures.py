@@ -178,6 +178,26 @@ async def test_two_operators_act_on_the_same_and_the_second_is_told_who_was_fast
         assert (late.status, "cancelled by console jane" in late.text) == (409, True)
 
 
+async def test_who_presses_twice_is_told_nothing_and_everybody_else_who_was_faster(
+    console: ConsoleRig,
+) -> None:
+    await stored(console, "ad07")
+    person, other = await operator(console, name="quick"), await operator(console, name="slow")
+    job = job_of(await person.send("/failures/ad07/bulk", do="replay", which="all"))
+    await other.get(f"/jobs/{job}")
+    for verb, state in (("start", "running"), ("pause", "paused"), ("cancel", "cancelled")):
+        for _ in range(2):
+            again = await person.send(f"/jobs/{job}/{verb}", follow=False)
+            assert (again.status, again.headers["Location"]) == (303, f"/console/jobs/{job}"), verb
+        late = await other.send(f"/jobs/{job}/{verb}")
+        assert late.status == 409, verb
+        assert f"The job is {state} by console quick" in late.text
+        assert "data-live" not in late.html  # it is no address that a script can look at again
+    shown = await person.get(f"/jobs/{job}")
+    assert "left as it was" in shown.text
+    assert "waiting" not in shown.text
+
+
 async def test_a_job_is_paused_resumed_and_cancelled(console: ConsoleRig) -> None:
     await stored(console, "af07")
     person = await operator(console)

@@ -181,7 +181,7 @@ async def _start(visit: Visit) -> Html | SeeOther:
     except InvalidRequest as invalid:
         return await job_page(visit, id_, problem=f"{invalid.field}: {invalid}", status=422)
     except Refused:
-        return await _told(visit, id_)
+        return await _told(visit, id_, JobState.RUNNING)
     return SeeOther(f"/jobs/{job.id}", DONE["start"])
 
 
@@ -209,24 +209,27 @@ def _read(name: str, parse: Any, text: str) -> Any:
         raise InvalidRequest(str(error), field=name) from None
 
 
-async def _told(visit: Visit, id_: IdPrefix) -> Html:
-    """The page after somebody else was faster; it names them."""
+async def _told(visit: Visit, id_: IdPrefix, wanted: JobState) -> Html | SeeOther:
+    """The page after somebody else was faster; it names them. Who has pressed twice is told nothing."""
+    job = await control.show(visit.backend, id_, tenant=visit.tenant)
+    if job.state is wanted and visit.visitor.did(job.changed_by):
+        return SeeOther(f"/jobs/{job.id}")
     return await job_page(visit, id_, problem="That was not possible.", status=409)
 
 
 async def _pause(visit: Visit) -> Html | SeeOther:
-    return await _changed(visit, "pause")
+    return await _changed(visit, "pause", JobState.PAUSED)
 
 
 async def _resume(visit: Visit) -> Html | SeeOther:
-    return await _changed(visit, "resume")
+    return await _changed(visit, "resume", JobState.RUNNING)
 
 
 async def _cancel(visit: Visit) -> Html | SeeOther:
-    return await _changed(visit, "cancel")
+    return await _changed(visit, "cancel", JobState.CANCELLED)
 
 
-async def _changed(visit: Visit, verb: str) -> Html | SeeOther:
+async def _changed(visit: Visit, verb: str, becomes: JobState) -> Html | SeeOther:
     id_ = await _named(visit)
     backend, actor, tenant = visit.backend, visit.actor, visit.tenant
     note = visit.form.text("note")
@@ -239,7 +242,7 @@ async def _changed(visit: Visit, verb: str) -> Html | SeeOther:
             case _:
                 job = await control.cancel(backend, actor, id_, note=note, tenant=tenant)
     except Refused:
-        return await _told(visit, id_)
+        return await _told(visit, id_, becomes)
     return SeeOther(f"/jobs/{job.id}", DONE[verb])
 
 
