@@ -7,7 +7,7 @@ from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 from tidings.console.equivalents import Option
-from tidings.console.filtering import FilterNames
+from tidings.console.filtering import FilterNames, in_utc
 from tidings.console.page import Visit
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
@@ -21,6 +21,7 @@ Member = TypeVar("Member", bound=StrEnum)
 PERIODS: Final = ("1h", "24h", "7d", "30d")
 IN_COMMANDS: Final = {"user_id": "user", "recipient": "to"}
 """What operations and commands call some of the API's filters."""
+TIMES: Final = ("since", "until")
 SINGLE: Final = (
     "channel",
     "reason",
@@ -78,6 +79,7 @@ class DeadLetterChoice:
         names = filter_names(visit, "")
         given = {name: names.values(visit, name) for name in names.known}
         values = {name: given[name][-1] for name in SINGLE if given.get(name)}
+        values |= {name: in_utc(values[name]) for name in TIMES if name in values}
         values |= _limits(visit, fingerprint)
         test = visit.test or "true" in given.get("test", ())
         states = (_member(DeadLetterState, text, "state") for text in given["state"])

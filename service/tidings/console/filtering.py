@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from tidings.console.page import ROOT, SeeOther, Visit
 from tidings.console.sealing import MARK, opened, sealed
+from tidings.delivery.errors import InvalidRequest
 from tidings.operations.suggestions import unknown
+from tidings.operations.times import moment
 
 ADD = "add"
 """The parameter with a filter to be added, such as `channel:email`."""
@@ -174,6 +177,27 @@ class FilterNames:
         if name.strip() not in self.known:
             return f"there is no filter {unknown(name.strip(), list(self.known))}"
         return ""
+
+
+def time_typed(name: str, text: str) -> datetime | None:
+    """The time that a filter has; without an offset it is UTC, wherever this process is. None if there is none.
+
+    Raises:
+        InvalidRequest: It is no time.
+    """
+    try:
+        return moment(in_utc(text)).astimezone(UTC) if text else None
+    except ValueError as error:
+        raise InvalidRequest(str(error), field=name) from None
+
+
+def in_utc(text: str) -> str:
+    """A time with the offset that it lacks; whatever else it is, as it is."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if at.tzinfo else at.replace(tzinfo=UTC).isoformat()
 
 
 def _typed(visit: Visit) -> str:

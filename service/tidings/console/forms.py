@@ -42,6 +42,16 @@ class Form(Mapping[str, str]):
         """Every value of a field that may come several times, such as ticked rows."""
         return [value for key, value in self._pairs if key == name]
 
+    def reason(self) -> str:
+        """The note of an action that stops something for others, and that nobody should press by mistake.
+
+        Raises:
+            InvalidRequest: It is empty.
+        """
+        if not (note := self.text("note")):
+            raise InvalidRequest("give a reason in a few words", field="note")
+        return note
+
     def ticked(self, name: str) -> bool:
         """Whether a checkbox was ticked."""
         return name in self._last

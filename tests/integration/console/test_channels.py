@@ -30,7 +30,7 @@ async def test_a_channel_is_paused_and_resumed_with_a_reason_that_the_history_ke
         "SELECT actor, note FROM channel_orders WHERE channel = 'sms'"
     )
     assert order["actor"].startswith("console jane tk_live_")
-    again = await person.send("/channels/sms/pause")
+    again = await person.send("/channels/sms/pause", note="INC-813")
     assert "sms was paused already" in again.text
     shown = await person.send("/channels/sms/resume")
     assert "sms is resumed" in shown.text
@@ -85,4 +85,21 @@ async def test_it_is_not_for_one_tenant_and_orders_are_not_for_test_keys(
 async def test_what_does_not_exist_is_not_found(console: ConsoleRig) -> None:
     person = await operator(console)
     for path in ("/channels/emial/pause", "/channels/email/providers/backup/disable"):
-        assert (await person.send(path)).status == 404
+        assert (await person.send(path, note="x")).status == 404
+
+
+async def test_nothing_is_stopped_by_a_click_alone(console: ConsoleRig) -> None:
+    person = await console.person(name="clumsy")
+    before = await console.api.fetch("SELECT count(*) FROM channel_orders")
+    for page, path in (
+        ("/channels", "/channels/webhook/pause"),
+        ("/channels", "/channels/webhook/providers/primary/disable"),
+        ("/schedules", "/schedules/dispatching/pause"),
+        ("/keys", "/keys/tk_live_4bF9xQ2m/revoke"),
+    ):
+        shown = await person.get(page)
+        form = shown.html.split(f'action="/console{path[:9]}')[1].partition("</form>")[0]
+        assert 'name="note" maxlength="500" required' in form, path
+        refused = await person.send(path, note=" ")
+        assert (refused.status, "give a reason" in refused.text) == (422, True), path
+    assert await console.api.fetch("SELECT count(*) FROM channel_orders") == before

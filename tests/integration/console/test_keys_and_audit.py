@@ -1,6 +1,8 @@
 """Keys made and revoked in the console, never with more rights than their maker's; and the audit trail."""
 
 import re
+import time
+from datetime import UTC, datetime
 
 import pytest
 from tests.support.console_rig import ConsoleRig, Person, Shown, query_of
@@ -39,7 +41,7 @@ async def test_a_key_is_made_shown_once_used_and_revoked_with_a_reason(console: 
     assert key["expires_at"] is not None
     shown = await person.send(f"/keys/{secret[:16]}/revoke", note="left the company")
     assert "is revoked, in every process" in shown.text
-    assert (await person.send(f"/keys/{secret[:16]}/revoke")).status == 409
+    assert (await person.send(f"/keys/{secret[:16]}/revoke", note="x")).status == 409
     assert secret[:16] in (await person.get("/keys?revoked=true")).text
     trail = await person.get("/audit?action=revoke+key")
     assert "left the company" in trail.text
@@ -77,12 +79,32 @@ async def test_another_tenant_s_key_is_none_and_a_test_key_knows_test_keys_only(
     assert [prefix in listed for prefix in (of_acme, live, test)] == [False, True, True]
     listed = (await tester.get("/keys")).text
     assert [prefix in listed for prefix in (of_acme, live, test)] == [False, False, True]
-    assert (await person.send(f"/keys/{of_acme}/revoke")).status == 404
-    assert (await tester.send(f"/keys/{live}/revoke")).status == 404
+    assert (await person.send(f"/keys/{of_acme}/revoke", note="x")).status == 404
+    assert (await tester.send(f"/keys/{live}/revoke", note="x")).status == 404
     [row] = await console.api.fetch(
         "SELECT count(revoked_at) AS n FROM api_keys WHERE prefix = ANY($1)", [of_acme, live]
     )
     assert row["n"] == 0
+
+
+async def test_a_time_without_an_offset_is_utc_wherever_the_process_is(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await at_keys(console)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        shown = await person.send(
+            "/keys", tenant="shop", scope="read", name="x", expires="2099-05-01T12:00"
+        )
+        assert shown.status == 201, shown.text
+        trail = await person.get("/audit?since=2026-05-01T12:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    [key] = await console.api.fetch("SELECT * FROM api_keys WHERE name = 'x'")
+    assert key["expires_at"] == datetime(2099, 5, 1, 12, tzinfo=UTC)
+    assert "since=2026-05-01T12%3A00%3A00%2B00%3A00" in trail.html
 
 
 @pytest.mark.parametrize(

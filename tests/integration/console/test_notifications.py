@@ -243,6 +243,31 @@ async def test_one_is_rescheduled_unless_it_has_changed_since_it_was_read(
     assert "read it again" in page.text
 
 
+async def test_a_due_time_at_which_clocks_change_says_what_it_became(
+    console: ConsoleRig, rig: LedgerRig
+) -> None:
+    tenant, now = a_tenant(), datetime.now(UTC)
+    attempt = attempt_of(tenant=tenant, scheduled_at=(now + timedelta(hours=1)).isoformat())
+    await rig.claim(request_of(attempt, "t"))
+    support = await console.person("read", "send", tenant=tenant)
+    await support.get(f"/notifications/{attempt.id}")
+    day = next(
+        day
+        for ahead in range(2, 300)
+        if (day := now + timedelta(days=ahead)).month in {3, 10}
+        and day.day > 24
+        and day.weekday() == 6
+    )
+    page = await support.send(
+        f"/notifications/{attempt.id}/reschedule",
+        scheduled_at=f"{day:%Y-%m-%dT02:30}",
+        timezone="Europe/Berlin",
+    )
+    local = "03:30" if day.month == 3 else "02:30"
+    assert f"({day:%Y-%m-%d} {local} in Europe/Berlin)" in page.text
+    assert "The clocks are put" in page.text
+
+
 async def test_one_is_sent_again_once_however_often_the_button_is_pressed(
     console: ConsoleRig, rig: LedgerRig
 ) -> None:

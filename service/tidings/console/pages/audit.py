@@ -1,15 +1,12 @@
 """The audit trail: who did what, and when."""
 
-from datetime import datetime
 from typing import Any, Final
 
 from tidings.console import equivalents
-from tidings.console.filtering import FilterNames
+from tidings.console.filtering import FilterNames, time_typed
 from tidings.console.page import Answer, ConsolePage, Html, Visit
-from tidings.delivery.errors import InvalidRequest
 from tidings.operations import trail
 from tidings.operations.scopes import Scope
-from tidings.operations.times import moment
 from tidings.operations.trail import TrailFilters, TrailRequest
 
 LISTED: Final = 50
@@ -43,8 +40,8 @@ async def _list(visit: Visit) -> Answer:
     filters = TrailFilters(
         visit.query("actor") or None,
         visit.query("action") or None,
-        _time(visit, "since"),
-        _time(visit, "until"),
+        time_typed("since", visit.query("since")),
+        time_typed("until", visit.query("until")),
     )
     cursor = visit.query("cursor")
     page = await trail.read(visit.backend, TrailRequest(filters, LISTED, cursor or None))
@@ -65,14 +62,6 @@ async def _list(visit: Visit) -> Answer:
             "curl": equivalents.curl(visit, "GET", "/v1/audit", **query),
         },
     )
-
-
-def _time(visit: Visit, name: str) -> datetime | None:
-    text = visit.query(name)
-    try:
-        return moment(text) if text else None
-    except ValueError as error:
-        raise InvalidRequest(str(error), field=name) from None
 
 
 PAGES: Final = (ConsolePage("GET", "/audit", _list, Scope.ADMIN, all_tenants=True),)

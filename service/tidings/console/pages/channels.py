@@ -75,13 +75,14 @@ def _card(visit: Visit, status: ChannelStatus, view: StatisticsView) -> ChannelC
     )
 
 
-def _ordering(path: str, order: Order, done: str, before: str) -> ConsolePage:
-    """The form of one order; its note is kept in the history."""
+def _ordering(
+    path: str, order: Order, done: str, before: str, *, stops: bool = False
+) -> ConsolePage:
+    """The form of one order; its note is kept in the history, and needed by one that stops something."""
 
     async def give(visit: Visit) -> SeeOther:
-        request = OrderRequest(
-            visit.path["channel"], visit.path.get("provider"), visit.form.text("note")
-        )
+        note = visit.form.reason() if stops else visit.form.text("note")
+        request = OrderRequest(visit.path["channel"], visit.path.get("provider"), note)
         try:
             view = await order(visit.backend, visit.actor, request)
         except InvalidRequest as error:  # the names are in the path
@@ -98,7 +99,11 @@ SOON: Final = "workers follow within about a second"
 PAGES: Final = (
     ConsolePage("GET", "/channels", _list, all_tenants=True),
     _ordering(
-        "/channels/{channel}/pause", channels.pause, f"is paused; {SOON}", "was paused already"
+        "/channels/{channel}/pause",
+        channels.pause,
+        f"is paused; {SOON}",
+        "was paused already",
+        stops=True,
     ),
     _ordering(
         "/channels/{channel}/resume", channels.resume, f"is resumed; {SOON}", "was not paused"
@@ -108,6 +113,7 @@ PAGES: Final = (
         channels.disable_provider,
         f"is disabled; {SOON}",
         "was disabled already",
+        stops=True,
     ),
     _ordering(
         f"{_PROVIDER}/enable",

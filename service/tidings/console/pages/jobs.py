@@ -19,6 +19,7 @@ from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
 from tidings.operations.jobs.results import results
 from tidings.operations.jobs.views import JobView
 from tidings.operations.scopes import Scope
+from tidings.operations.suggestions import unknown
 
 SAMPLE: Final = 10
 ITEMS: Final = 50
@@ -49,10 +50,7 @@ async def _list(visit: Visit) -> Html | SeeOther:
     names = FilterNames("/jobs", known, "state:running", frozenset({"test"}))
     if (added := names.added(visit)) is not None:
         return added
-    try:
-        states = tuple(map(JobState, visit.queries("state")))
-    except ValueError as error:
-        raise InvalidRequest(str(error), field="state") from None
+    states = tuple(_state(text) for text in visit.queries("state"))
     test = visit.test or visit.query("test") == "true"
     cursor = visit.query("cursor") or None
     request = JobListRequest(LISTED, states, visit.tenant, cursor, test)
@@ -72,6 +70,13 @@ async def _list(visit: Visit) -> Html | SeeOther:
 
 def _verb(job: JobView) -> str:
     return f"{VERBS[job.kind]} and replay" if job.then_replay else VERBS[job.kind]
+
+
+def _state(text: str) -> JobState:
+    try:
+        return JobState(text)
+    except ValueError:
+        raise InvalidRequest(unknown(text, list(JobState)), field="state") from None
 
 
 async def _named(visit: Visit) -> IdPrefix:

@@ -1,7 +1,7 @@
 """API keys: listed, made with the maker's rights at most, revoked. A secret is shown once, in the answer to its form."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tidings.console import equivalents
@@ -93,11 +93,13 @@ def _expiry(text: str) -> datetime | None:
         at = datetime.fromisoformat(ahead(text))
     except ValueError as error:
         raise InvalidRequest(str(error), field="expires") from None
-    return at if at.tzinfo else at.astimezone()
+    return (
+        at if at.tzinfo else at.replace(tzinfo=UTC)
+    )  # whoever writes it is elsewhere than this process
 
 
 async def _revoke(visit: Visit) -> SeeOther:
-    request = RevokeKeyRequest(visit.path["prefix"], visit.form.text("note"), _maker(visit))
+    request = RevokeKeyRequest(visit.path["prefix"], visit.form.reason(), _maker(visit))
     view = await keys.revoke(visit.backend, visit.actor, request)
     return SeeOther("/keys", f"{view.key.prefix} is revoked, in every process.")
 

@@ -17,6 +17,7 @@ from tidings.console.pages.people import page_of
 from tidings.console.problems import Forbidden
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix
+from tidings.delivery.local_time import Adjustment, LocalTime
 from tidings.delivery.states import UNFINISHED, State, sources
 from tidings.operations import decisions, notifications, rescheduling, resending
 from tidings.operations.notifications import CancelRequest, NotificationView, ShowRequest
@@ -31,6 +32,10 @@ from tidings.operations.times import ahead
 
 PATH: Final = "/notifications/{id}"
 CANCELLABLE: Final = frozenset(map(State, sources(State.CANCELLED)))
+ADJUSTED: Final = {
+    Adjustment.GAP: " The clocks are put forward over the time that was written: it is as much later.",
+    Adjustment.FOLD: " The clocks are put back over the time that was written: it comes twice, and the first is meant.",
+}
 SCHEDULED_BY: Final = "schedule "
 """How the producer of what a schedule sent begins."""
 
@@ -189,8 +194,15 @@ async def _reschedule(visit: Visit) -> SeeOther | Html:
         return await _again(visit, problem)
     except Refused as error:
         return await _again(visit, EntryProblem("reschedule", "", str(error), 409))
-    due = view.chosen.at.astimezone(UTC)
-    return SeeOther(f"/notifications/{id_}", f"Rescheduled: due {due:%Y-%m-%d %H:%M:%S} UTC.")
+    return SeeOther(f"/notifications/{id_}", _rescheduled(view.chosen))
+
+
+def _rescheduled(due: LocalTime) -> str:
+    """When it is due, in the zone that was written too; and if that is another time than was written, why."""
+    at = due.at.astimezone(UTC)
+    local = f" ({due.at:%Y-%m-%d %H:%M} in {due.zone})" if due.zone else ""
+    why = ADJUSTED.get(due.adjustment, "") if due.adjustment else ""
+    return f"Rescheduled: due {at:%Y-%m-%d %H:%M:%S} UTC{local}.{why}"
 
 
 async def _resend(visit: Visit) -> SeeOther | Html:

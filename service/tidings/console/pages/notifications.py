@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from tidings.console.equivalents import command, curl
-from tidings.console.filtering import ADD, FilterNames
+from tidings.console.filtering import ADD, FilterNames, time_typed
 from tidings.console.limits import tenant_of, tests_of
 from tidings.console.narrating import result
 from tidings.console.page import ConsolePage, Download, Html, SeeOther, Visit
@@ -27,7 +26,6 @@ from tidings.operations.notifications import (
 from tidings.operations.reveals import note_reveal
 from tidings.operations.scopes import Scope
 from tidings.operations.suggestions import unknown
-from tidings.operations.times import moment
 from tidings_events import CHANNELS, Priority
 
 PATH: Final = "/notifications"
@@ -90,8 +88,8 @@ def filters_of(visit: Visit) -> Filters:
         providers=given("provider"),
         error_classes=given("error_class"),
         subject=next(iter(given("subject")), None),
-        since=_time("since", given("since")),
-        until=_time("until", given("until")),
+        since=time_typed("since", next(iter(given("since")), "")),
+        until=time_typed("until", next(iter(given("until")), "")),
         test=tests_of(visit),
     )
 
@@ -100,13 +98,6 @@ def _states(words: Sequence[str]) -> tuple[State, ...]:
     if wrong := next((word for word in words if word not in set(State)), None):
         raise InvalidRequest(unknown(wrong, list(State)), field="state")
     return tuple(State(word) for word in words)
-
-
-def _time(name: str, given: Sequence[str]) -> datetime | None:
-    try:
-        return moment(given[0]) if given else None
-    except ValueError as error:
-        raise InvalidRequest(str(error), field=name) from None
 
 
 async def _list(visit: Visit) -> Html | SeeOther:

@@ -23,6 +23,7 @@ from tidings.operations.schedules import (
     ScheduleView,
 )
 from tidings.operations.scopes import Scope
+from tidings.operations.suggestions import unknown
 from tidings.operations.times import counted
 
 LISTED: Final = 50
@@ -76,7 +77,7 @@ def _state(text: str) -> ScheduleState:
     try:
         return ScheduleState(text)
     except ValueError:
-        raise InvalidRequest(f"is none of {', '.join(ScheduleState)}", field="state") from None
+        raise InvalidRequest(unknown(text, list(ScheduleState)), field="state") from None
 
 
 async def _show(visit: Visit) -> Html:
@@ -162,7 +163,7 @@ def _check_that_may_send(visit: Visit) -> None:
 
 
 async def _pause_dispatching(visit: Visit) -> SeeOther:
-    request = DispatchingRequest(visit.form.text("note"))
+    request = DispatchingRequest(visit.form.reason())
     changed = await dispatching.pause(visit.backend, visit.actor, request)
     return SeeOther(
         "/schedules", "Dispatching is paused." if changed else "Dispatching was paused already."
