@@ -91,11 +91,14 @@ class Console:
                     for page in listed
                 ),
             ],
-            redirect_slashes=True,
+            redirect_slashes=False,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; it raises nothing that a page can say."""
+        if (place := _other_spelling(scope)) is not None:
+            await RedirectResponse(place, 307, GUARDS)(scope, receive, send)
+            return
         request, started = Request(scope, receive), False
         scope.setdefault("app", self)  # so that the router raises what it does not find
 
@@ -224,6 +227,22 @@ class Console:
         kept = theme if theme in THEMES else ""
         keep(response, THEME, kept, secure=self._secure, lasts=THEME_LASTS)
         return response
+
+
+def _other_spelling(scope: Scope) -> str | None:
+    """Where a page is that was asked for with a slash too many or too few; None if it was not.
+
+    Without scheme and host: behind a proxy that ends TLS this process knows neither.
+    """
+    path: str = scope["path"]
+    if path == ROOT:
+        tidied = f"{ROOT}/"
+    elif path.endswith("/") and path != f"{ROOT}/":
+        tidied = path.rstrip("/")
+    else:
+        return None
+    query = scope["query_string"].decode("latin-1")
+    return quote(tidied) + (f"?{query}" if query else "")
 
 
 async def _asset(request: Request) -> Response:

@@ -137,6 +137,20 @@ async def test_no_header_of_a_proxy_says_where_the_console_is(console: ConsoleRi
     assert "Secure" not in shown.headers["Set-Cookie"]
 
 
+async def test_a_slash_too_many_or_too_few_leads_to_no_other_host_or_scheme(
+    console: ConsoleRig,
+) -> None:
+    person = await console.person("read")
+    for path, place in (
+        ("", "/console/"),
+        ("?range=24h", "/console/?range=24h"),
+        ("/jobs/?state=running", "/console/jobs?state=running"),
+        ("//evil.example/", "/console//evil.example"),
+    ):
+        shown = await person.get(path, follow=False)
+        assert (shown.status, shown.headers["Location"]) == (307, place)
+
+
 @pytest.mark.parametrize(
     "change",
     [
