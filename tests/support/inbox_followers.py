@@ -140,12 +140,13 @@ class Follower:
     def _load(self) -> None:
         self.resets += 1
         before = self._loading
+        if before is not None:
+            before.cancel()  # at once: a last page that has come already is not one of the new lists
         self._loading = asyncio.create_task(self._loaded(before), name=f"load {self.name}")
 
     async def _loaded(self, before: asyncio.Task[None] | None) -> None:
         """Every page of the three lists, from whatever process."""
         if before is not None:
-            before.cancel()
             await asyncio.wait([before])
         for shown in LISTS:
             cursor: dict[str, str] = {}
