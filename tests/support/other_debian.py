@@ -51,6 +51,9 @@ class RabbitMQInFolder(RabbitMQ):
             self._programs = RabbitMQPrograms(sbin, Path("/usr/bin/erl"), epmd, version)
         return self._programs
 
+    def _programs_to_run(self) -> Path:
+        return self._installed.sbin
+
     def _invocation(self, program: str, *arguments: str) -> list[str]:
         inside = super()._invocation(program, *arguments)
         alone = [_found("unshare"), "--mount", "--propagation", "private", "/bin/sh", "-c", ENTER]

@@ -9,7 +9,8 @@ from tidings_local.daemon import Command, Daemon, minimal_environment
 from tidings_local.data_directory import DataDirectory, write_private
 from tidings_local.errors import LocalStackError
 from tidings_local.ports import LOOPBACK, accepts_login, answers
-from tidings_local.rabbitmq_config import CONFIG, CTL_ERLANG, ENABLED_PLUGINS, SERVER_ERLANG
+from tidings_local.rabbitmq_config import CONFIG, CTL_ERLANG, PLUGINS, SERVER_ERLANG
+from tidings_local.rabbitmq_home import without_unused_plugins
 from tidings_local.rabbitmq_identity import Identity, identity
 from tidings_local.rabbitmq_programs import RabbitMQPrograms, find_rabbitmq
 
@@ -47,6 +48,7 @@ class RabbitMQ:
         self._start_limit = start_limit
         self._identity: Identity | None = None
         self._programs: RabbitMQPrograms | None = None
+        self._sbin = Path()
         self._epmd: Daemon | None = None
         self._server: Daemon | None = None
 
@@ -195,7 +197,8 @@ class RabbitMQ:
             self._directory.remember({k: str(v) for k, v in asdict(self._identity).items()})
         path = self._directory.path
         write_private(path / "rabbitmq.conf", self._config())
-        (path / "enabled_plugins").write_text(ENABLED_PLUGINS)
+        (path / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
+        self._sbin = self._programs_to_run()
         (path / "rabbitmq-env.conf").write_text("")
         (path / "home").mkdir(mode=0o700, exist_ok=True)
         (path / "data").mkdir(mode=0o700, exist_ok=True)
@@ -233,7 +236,14 @@ class RabbitMQ:
 
     def _invocation(self, program: str, *arguments: str) -> list[str]:
         """How one of RabbitMQ's programs is started; a RabbitMQ in a folder of its own differs."""
-        return [str(self._installed.sbin / program), *arguments]
+        return [str(self._sbin / program), *arguments]
+
+    def _programs_to_run(self) -> Path:
+        """Where the programs are, as far as they are needed."""
+        slim = without_unused_plugins(
+            self._installed, self._directory.path / "installation", PLUGINS
+        )
+        return slim or self._installed.sbin
 
     def _server_command(self) -> Command:
         return Command(

@@ -28,7 +28,8 @@ log.console.level = info
 log.file = false
 """
 
-ENABLED_PLUGINS: Final = "[rabbitmq_management].\n"
+PLUGINS: Final = ("rabbitmq_management",)
+"""Those that are enabled."""
 
 # Erlang's distribution stays on loopback. Its threads spin for a moment before they sleep: RabbitMQ
 # starts in half the time (it opens some 20,000 files, each on another thread), and an idle server

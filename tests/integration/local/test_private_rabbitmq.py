@@ -169,3 +169,9 @@ def test_damaged_notes_are_named(tmp_path: Path, broken_home: Path) -> None:
     (tmp_path / "data" / "identity.json").write_text("[]")
     with pytest.raises(LocalStackError, match=r"identity\.json is damaged"):
         RabbitMQ(tmp_path / "data", home=broken_home).start()
+
+
+def test_erlang_looks_for_modules_among_the_plugins_that_run_only(own_rabbitmq: RabbitMQ) -> None:
+    looked_in = own_rabbitmq.rabbitmqctl("eval", "code:get_path().")
+    assert "/plugins/rabbitmq_management-" in looked_in
+    assert "/plugins/rabbitmq_shovel-" not in looked_in
