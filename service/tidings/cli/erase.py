@@ -49,7 +49,8 @@ def erase(
 
     Addresses, content and headers are erased; states, times and attempts stay. Open dead letters are discarded first. The
     person is taken out of the recipients of schedules; one without any other is deleted.
-    Exit code 1, and nothing is erased, while the person has unfinished notifications, or is in the content of a schedule. Safe to interrupt and repeat.
+    Exit code 1, and nothing is erased, while the person has unfinished notifications, is in the content of a schedule, or
+    receives the alerts of a rule. Safe to interrupt and repeat.
 
     Examples:
       [bold]tidings erase --recipient jane@example.com --dry-run[/]
@@ -68,6 +69,9 @@ def erase(
         out.print(f"{'Would erase' if dry_run else 'Erased'} {_what(view)}{_whose(view)}.")
         if view.unfinished:
             out.print(f"{counted(view.unfinished, 'unfinished notification')} must finish first.")
+        if view.alert_rules:
+            names = ", ".join(view.alert_rules)
+            out.print(f"Alerts go to them: give another receiver to the rules {names} first.")
         if view.without_tenant:
             matching = counted(view.without_tenant, "dead letter")
             verb = "matches" if view.without_tenant == 1 else "match"

@@ -4,19 +4,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
+from urllib.parse import unquote
 from uuid import UUID
 
 import structlog
 
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.masking import mask
-from tidings.ledger.erasure import Person, PersonalRecords
+from tidings.ledger.erasure import Person, PersonalRecords, normal
+from tidings.ledger.operators.rule_rows import RuleTerms
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.masks import PEOPLE
 
 log = structlog.get_logger(__name__)
 
+MOST_RULES: Final = 10_000
 EXAMPLES: Final = 5
 """Ids that are named with a refusal, and recipients before a confirmation."""
 
@@ -53,6 +56,8 @@ class ErasureView:
     """Dead letters that match and stay, because they name no tenant and only one tenant's data is erased."""
     schedules: int = 0
     """Schedules that had the person among their recipients; one without any other was deleted."""
+    alert_rules: tuple[str, ...] = ()
+    """Names of rules whose alerts go to the person: nothing is erased before those go elsewhere."""
     inbox_messages: int = 0
     """Messages of inboxes: the person's, and others' that the same notifications became."""
 
@@ -64,11 +69,13 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
 
     Raises:
         InvalidRequest: It names neither or both, or has no note.
-        Refused: Something of theirs is unfinished, and nothing was erased.
+        Refused: Something of theirs is unfinished, or operators are alerted through them, and nothing was erased.
     """
     person, why = _read(request)
     found = await backend.ledger.erasures.find(person)
     schedules = await backend.ledger.schedules.erasures.find(person)
+    rules = await backend.ledger.alert_rules.list(person.tenant, MOST_RULES)
+    alerted = tuple(sorted(rule.name for rule in rules if _is_receiver(person, rule.terms)))
     view = ErasureView(
         len(found.ended),
         len(found.closed) + len(found.open),
@@ -79,12 +86,14 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         request.dry_run,
         len(found.without_tenant),
         len(schedules.as_recipient),
+        alerted,
         await backend.ledger.inbox_purging.find(person.ids, found.ended, person.tenant),
     )
     if request.dry_run:
         return view
     _check_that_all_has_ended(found)
     _check_that_no_content_names(schedules.in_content)
+    _check_that_no_alert_goes_to(alerted)
     await backend.ledger.erasures.check()
     by = {"by": "recipient" if person.user_id is None else "user"}
     if person.tenant is not None:
@@ -104,7 +113,9 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
     view = replace(view, schedules=changed, inbox_messages=emptied)
     view = await _erase(backend, actor, person, why, found, view)
     done = {
-        name: value for name, value in asdict(view).items() if name not in {"recipients", "dry_run"}
+        name: value
+        for name, value in asdict(view).items()
+        if name not in {"recipients", "alert_rules", "dry_run"}
     }
     await backend.ledger.actions.note(str(actor), "erase", why, {"ended": {**by, **done}})
     log.warning("person erased", actor=str(actor), why=why, **by, **done)
@@ -187,6 +198,33 @@ def _check_that_no_content_names(schedules: Sequence[str]) -> None:
             f"the content of the schedule {names} names them: delete it (`tidings schedules delete NAME`) and "
             "create it anew; nothing was erased"
         )
+
+
+def _check_that_no_alert_goes_to(rules: Sequence[str]) -> None:
+    """Only people can say who is to be alerted instead: a rule without a receiver would alert nobody."""
+    if rules:
+        names = ", ".join(map(repr, rules[:EXAMPLES]))
+        raise Refused(
+            f"alerts of the rule {names} go to them: give it another receiver (`tidings alerts edit NAME …`) or delete it; "
+            "nothing was erased"
+        )
+
+
+def _is_receiver(person: Person, terms: RuleTerms) -> bool:
+    """Whether the alerts of a rule go to a person, by a channel or in a receiver's URL."""
+    if terms.url is None:
+        return (terms.recipient or "") in person.ids or (
+            person.recipient is not None and normal(terms.recipient or "") == person.recipient
+        )
+    if person.recipient is None:
+        return False
+    url = unquote(terms.url)
+    scheme, _, place = url.partition("://")
+    credentials, _, host = place.rpartition(
+        "@"
+    )  # mailto://jane:password@example.com sends to jane@example.com
+    address = f"{credentials.partition(':')[0]}@{re.split('[/?:]', host)[0]}"
+    return person.is_named_in(url) or (scheme.startswith("mailto") and person.is_named_in(address))
 
 
 def _named(ids: Sequence[object]) -> str:

@@ -16,6 +16,7 @@ from tidings.delivery.states import State
 from tidings.ledger import PostgresLedger, erasure, retention
 from tidings.ledger.erasure import Erased
 from tidings.ledger.operators.processes import Process
+from tidings.ledger.operators.rule_rows import RuleTerms
 from tidings.ledger.schedules.erasing import ScheduleErasures
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
@@ -412,3 +413,30 @@ async def test_a_fast_round_of_retention_makes_no_pauses(
     shares.clear()
     await run(backend, ACTOR, fast=True)
     assert set(shares) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("terms", "who"),
+    [
+        (RuleTerms(to_channel="email", recipient="jane@EXAMPLE.com"), {}),
+        (RuleTerms(url="mailto://ops:pw@relay.example.org?to=jane%40example.com"), {}),
+        (RuleTerms(url="mailto://jane:pw@example.com"), {}),
+        (RuleTerms(to_channel="in_app", recipient="4711"), {"recipient": None, "user": "4711"}),
+    ],
+)
+async def test_nobody_is_erased_to_whom_alerts_of_operators_go(
+    backend: Backend, rig: LedgerRig, terms: RuleTerms, who: dict[str, object]
+) -> None:
+    await put(rig, State.SENT, JANE, user_id="4711")
+    rules = backend.ledger.alert_rules
+    rule = await rules.create("shop", "relay", terms, actor="cli bob", audited={})
+    other = RuleTerms(to_channel="email", recipient=f"not-{JANE}")
+    await rules.create("shop", "other", other, actor="cli bob", audited={})
+    dry = await erase(backend, ACTOR, request(dry_run=True, **who))
+    assert (dry.notifications, dry.alert_rules) == (1, ("relay",))
+    with pytest.raises(Refused, match="alerts of the rule 'relay' go to them"):
+        await erase(backend, ACTOR, request(**who))
+    assert (await erase(backend, ACTOR, request(tenant="bank", **who))).notifications == 0
+    await rules.delete(rule, actor="cli bob", note="", audited={})
+    done = await erase(backend, ACTOR, request(**who))
+    assert (done.notifications, done.alert_rules) == (1, ())
