@@ -64,18 +64,22 @@ def list_(
 
 @app.command()
 @which.about_dead_letters(state=True, unless_given=(DeadLetterState.OPEN,))
-def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -> None:
+def groups(
+    query: DeadLetterQuery, limit: Limit = 25, cursor: Cursor = None, as_json: AsJson = False
+) -> None:
     """Group dead letters by cause, most frequent first.
 
     Example: [bold]tidings dead groups --since 7d[/]
     """
-    found = ask(lambda backend: lookup.groups(backend, query, limit))
+    found = ask(lambda backend: lookup.groups(backend, query, limit, cursor))
     if as_json:
         print_json(found)
     elif not found.data:
-        _print_no_match(query, narrowed=query.narrowed.states != (DeadLetterState.OPEN,))
+        narrowed = cursor is not None or query.narrowed.states != (DeadLetterState.OPEN,)
+        _print_no_match(query, narrowed=narrowed)
     else:
         out.print(groups_table(found.data, datetime.now(UTC)))
+        print_next_page(found)
         for way in group_next_steps([view.group.reason for view in found.data]):
             err.print(f"[dim]{way}[/]")
 

@@ -8,6 +8,9 @@ from tidings.operations.roles import lowest_role, role_of
 from tidings.operations.scopes import EVERY_TENANT, Scope
 from tidings.operations.sessions import ConsoleSession
 
+KEYS = ("tk_live_", "tk_test_")
+"""How the prefix of an API key begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
@@ -35,6 +38,12 @@ class Visitor:
     def role(self) -> str:
         """The highest role that the scopes cover, for people."""
         return role_of(self.scopes) or "none"
+
+    @property
+    def own_name(self) -> str:
+        """Without the prefix of the key that the person signed in with."""
+        name, _, last = self.name.rpartition(" ")
+        return name if name and last.startswith(KEYS) else self.name
 
     def actor(self, request_id: str) -> Actor:
         """As history and the audit trail name the person: `console jane (request 4bf9…)`."""

@@ -1,5 +1,6 @@
 """Dead letters in the console: groups, a group, one of them, and what is done with them."""
 
+import html
 import re
 from typing import Any
 from uuid import UUID, uuid4
@@ -7,6 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from tests.support.console_rig import ConsoleRig, Person, Shown
 from tests.support.stored_dead_letters import store_dead_letter
+
+from tidings.console.pages import failures
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -242,6 +245,45 @@ async def test_somebody_takes_care_of_a_group_until_nobody_does(console: Console
     assert "Nobody takes care of it yet" in shown.text
     other = await operator(console, "bank")
     assert (await other.send("/failures/b015/owner", owner="eve")).status == 404
+
+
+async def test_the_owner_of_a_group_is_shown_when_none_of_its_dead_letters_is_open(
+    console: ConsoleRig,
+) -> None:
+    id_ = await stored(console, "b016")
+    person = await operator(console, name="jane doe")
+    proposed = re.search(
+        r'name="owner"[^>]* value="([^"]*)"', (await person.get("/failures/b016")).html
+    )
+    assert proposed
+    assert proposed[1] == "jane doe"
+    await person.send("/failures/b016/owner", owner="joe")
+    await console.api.execute(
+        "UPDATE dead_letters SET state = 'discarded' WHERE id = $1", UUID(id_)
+    )
+    shown = await person.get("/failures/b016")
+    assert "None of its dead letters is open any more" in shown.text
+    assert "<strong>joe</strong>" in shown.html
+    assert "Nobody takes care" in (await person.send("/failures/b016/owner", remove="1")).text
+
+
+async def test_all_groups_are_found_page_by_page(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "GROUPS", 2)
+    for group, times in (("e1", 2), ("e2", 1), ("e3", 1)):
+        for _ in range(times):
+            await stored(console, group, "paged")
+    person = await operator(console, "paged")
+    first = await person.get("/failures?channel=email")
+    assert "3 dead letters in 2 groups on this page" in first.text
+    following = re.search(r'href="/console(/failures\?[^"]*cursor=[^"]*)"', first.html)
+    assert following
+    second = await person.get(html.unescape(following[1]))
+    assert "1 dead letter in 1 group on this page" in second.text
+    assert "/console/failures/e3?channel=email" in second.html
+    assert "Largest" in second.text
+    assert (await person.get(html.unescape(following[1]).replace("email", "sms"))).status == 422
 
 
 async def test_the_results_of_a_job_are_downloaded_by_those_who_may_see_it(

@@ -11,7 +11,7 @@ from tests.support.ledger_rig import LedgerRig
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters import groups
-from tidings.ledger.dead_letters.groups import DeadLetterGroup, DeadLetterGrouping
+from tidings.ledger.dead_letters.groups import DeadLetterGroup, DeadLetterGrouping, GroupPosition
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.operators.rollups import Rollups
 
@@ -187,6 +187,23 @@ async def test_hours_without_open_dead_letters_are_forgotten_after_five_weeks(
     assert numbers(await largest(ledger_alone, wanted(until=NOW - timedelta(days=39)))) == {"aa": 1}
 
 
+@pytest.mark.parametrize("filters", [{}, {"since": NOW - timedelta(hours=9)}, {"user_id": "u1"}])
+async def test_the_groups_continue_behind_the_last_one_of_a_page(
+    ledger_alone: LedgerRig, filters: dict[str, object]
+) -> None:
+    for group, times in (("aa", 2), ("bb", 3), ("cc", 2), ("dd", 1), ("ee", 2)):
+        await add(ledger_alone, group, *[1.0] * times)
+        await add(ledger_alone, group, 1.0, tenant="shop")
+    await ledger_alone.execute("UPDATE dead_letters SET user_id = 'u1'")
+    names, after = [], None
+    while found := await DeadLetterGrouping(ledger_alone.database).largest(
+        wanted(**filters), 2, after, now=NOW
+    ):
+        names += [group.fingerprint for group in found]
+        after = GroupPosition(found[-1].dead_letters, found[-1].fingerprint)
+    assert names == ["bb", "aa", "cc", "ee", "dd"]
+
+
 async def test_groups_read_no_dead_letters_but_the_oldest_and_the_newest(
     ledger_alone: LedgerRig, rollups: Rollups
 ) -> None:
@@ -202,10 +219,10 @@ async def test_groups_read_no_dead_letters_but_the_oldest_and_the_newest(
     day = (NOW - timedelta(days=1), NOW + timedelta(hours=1))
     none = (None, None, None, None)
     for statement, values in (
-        (groups.OPEN, (*none, *groups.EVER, 50)),
-        (groups.OPEN, ("acme", "email", "rejected", "1", *groups.EVER, 50)),
-        (groups.OPEN_OF_PERIOD, (*none, *day, 50)),
-        (groups.OPEN_OF_PERIOD, ("acme", None, None, None, *day, 50)),
+        (groups.OPEN, (*none, *groups.EVER, 50, None, None)),
+        (groups.OPEN, ("acme", "email", "rejected", "1", *groups.EVER, 50, 9, "0")),
+        (groups.OPEN_OF_PERIOD, (*none, *day, 50, None, None)),
+        (groups.OPEN_OF_PERIOD, ("acme", None, None, None, *day, 50, 9, "0")),
     ):
         explained = await ledger_alone.fetch(f"EXPLAIN {statement}", *values)
         plan = "\n".join(row["QUERY PLAN"] for row in explained)

@@ -154,7 +154,7 @@ class DeadLetterGroupReply(ReplyModel):
 
 
 class DeadLetterGroupPageReply(PageReply[DeadLetterGroupReply]):
-    """The largest groups; no further page follows."""
+    """Groups, the largest first."""
 
 
 DEAD_LETTER: Final[dict[str, Any]] = {

@@ -51,13 +51,12 @@ class DeadLetterPath(Parameters):
     )
 
 
-class DeadLetterGroupsQuery(DeadLetterFilters):
-    """Which dead letters are grouped."""
+class DeadLetterGroupsQuery(PageQuery, DeadLetterFilters):
+    """Which dead letters are grouped, and a page of their groups."""
 
     state: list[DeadLetterState] = Field(
         [DeadLetterState.OPEN], description="Only in this state; repeatable. Open if left out."
     )
-    limit: int = Field(25, ge=1, le=100, description="At most so many groups.", examples=[25])
 
 
 class DeadLettersQuery(PageQuery, DeadLetterFilters):
@@ -109,7 +108,7 @@ async def _list(call: Call[Parameters, DeadLettersQuery, None]) -> Reply:
 async def _groups(call: Call[Parameters, DeadLetterGroupsQuery, None]) -> Reply:
     query = call.query
     wanted = query.query(call, states=query.state)
-    return Reply(await lookup.groups(call.backend, wanted, query.limit))
+    return Reply(await lookup.groups(call.backend, wanted, query.limit, query.cursor))
 
 
 async def _show(call: Call[DeadLetterPath, RevealQuery, None]) -> Reply:
@@ -169,7 +168,8 @@ ROUTES: Final = (
         description=(
             "Open dead letters are counted by rollups, exactly, and as fast with millions of them; `since` and `until` then "
             "mean whole hours. With another state, or a user, entity, category or recipient, those that match are counted. "
-            "`trend` is by hour for periods up to two days (the last one if `since` is left out), else by day."
+            "`trend` is by hour for periods up to two days (the last one if `since` is left out), else by day. A group whose count "
+            "changes between two pages may be on both or on none."
         ),
         tag="dead letters",
         query_model=DeadLetterGroupsQuery,

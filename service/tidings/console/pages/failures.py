@@ -16,10 +16,12 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations.dead_letters import lookup, notes, owners
 from tidings.operations.dead_letters.lookup import DeadLetterGroupView, DeadLetterListRequest
 from tidings.operations.dead_letters.notes import GroupNote, GroupRequest
+from tidings.operations.dead_letters.owners import GroupOwner
+from tidings.operations.pages import PageView
 from tidings.operations.scopes import Scope
 
 GROUPS: Final = 200
-"""The largest ones; a page has no more."""
+"""Of a page."""
 LETTERS: Final = 50
 
 
@@ -48,11 +50,11 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
     """
     bar = filter_names(visit, "/failures").bar(visit)
     status = 422 if bar.problem else status
-    groups: tuple[DeadLetterGroupView, ...] = ()
-    choice = DeadLetterChoice({}, (), visit.test)
+    page: PageView[DeadLetterGroupView] = PageView(())
+    choice, cursor = DeadLetterChoice({}, (), visit.test), visit.query("cursor") or None
     try:
         choice = DeadLetterChoice.read(visit)
-        groups = (await lookup.groups(visit.backend, choice.query(), GROUPS)).data
+        page = await lookup.groups(visit.backend, choice.query(), GROUPS, cursor)
     except InvalidRequest as invalid:
         bar, status = replace(bar, problem=f"{invalid.field}: {invalid}"), 422
     states = [state.value for state in choice.states]
@@ -60,9 +62,10 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
         "filters": bar,
         "kept": _query(bar),
         "choice": choice,
-        "groups": groups,
-        "count": sum(view.group.dead_letters for view in groups),
-        "full": len(groups) == GROUPS,
+        "groups": page.data,
+        "next_cursor": page.next_cursor,
+        "in_parts": bool(cursor or page.next_cursor),
+        "count": sum(view.group.dead_letters for view in page.data),
         "problem": problem,
         "typed": visit.form,
         "cli": command("dead", "groups", **choice.options, state=states),
@@ -109,7 +112,7 @@ async def group_page(
     bar = filter_names(visit, f"/failures/{fingerprint}").bar(visit)
     status = 422 if bar.problem else status
     group = choice = DeadLetterChoice.of_group(visit, fingerprint)
-    view, noted = await _found(visit, group)
+    view, noted, owned = await _found(visit, group)
     page, matching = None, None
     try:
         choice = DeadLetterChoice.read(visit, fingerprint)
@@ -128,6 +131,7 @@ async def group_page(
         "choice": choice,
         "view": view,
         "notes": noted,
+        "owners": owned,
         "page": page,
         "count": matching.group.dead_letters if matching else 0,
         "problem": problem,
@@ -161,18 +165,19 @@ def _bulk(visit: Visit, choice: DeadLetterChoice) -> dict[str, str]:
 def _equivalents(visit: Visit, choice: DeadLetterChoice, fingerprint: str) -> dict[str, Any]:
     path = "/v1/dead-letters/groups/{}/note"
     note, states = {"note": "…"}, [state.value for state in choice.states]
+    name = visit.visitor.own_name
     return {
         **_bulk(visit, choice),
         "cli": command("dead", "list", **choice.options, state=states),
         "curl": curl(visit, "GET", "/v1/dead-letters", **choice.as_data, state=states),
         "note_cli": command("dead", "note", fingerprint=fingerprint, tenant=visit.tenant, note="…"),
-        "owner_cli": command("dead", "owner", fingerprint, visit.visitor.name, tenant=visit.tenant),
+        "owner_cli": command("dead", "owner", fingerprint, name, tenant=visit.tenant),
         "owner_curl": curl(
             visit,
             "PUT",
             "/v1/dead-letters/groups/{}/owner",
             fingerprint,
-            body={"owner": visit.visitor.name},
+            body={"owner": name},
             tenant=visit.tenant,
         ),
         "note_curl": curl(visit, "PUT", path, fingerprint, body=note, tenant=visit.tenant),
@@ -187,13 +192,14 @@ async def _open(visit: Visit, choice: DeadLetterChoice) -> DeadLetterGroupView |
 
 async def _found(
     visit: Visit, group: DeadLetterChoice
-) -> tuple[DeadLetterGroupView | None, Sequence[GroupNote]]:
-    """A group with its notes; None in its place if none of its dead letters is open any more."""
+) -> tuple[DeadLetterGroupView | None, Sequence[GroupNote], Sequence[GroupOwner]]:
+    """A group with its notes and owners; None in its place if none of its dead letters is open any more."""
     fingerprint = group.values["fingerprint"]
+    request = GroupRequest(fingerprint, visit.tenant)
     if not re.fullmatch(r"[0-9a-f]{1,64}", fingerprint):
         raise NotFound(f"there is no group {fingerprint[:64]}")
     if (view := await _open(visit, group)) is not None and view.group.fingerprint == fingerprint:
-        return view, view.notes
+        return view, view.notes, view.owners
     closed = await lookup.list_(
         visit.backend, DeadLetterListRequest(group.query(*DeadLetterState), 1)
     )
@@ -201,7 +207,8 @@ async def _found(
         if dead_letter.fingerprint == fingerprint:
             id_ = IdPrefix.parse(str(dead_letter.id))
             newest = await lookup.show(visit.backend, id_, reveal=False, tenant=visit.tenant)
-            return None, newest.group_notes
+            owned = [] if visit.test else await owners.of_group(visit.backend, request)
+            return None, newest.group_notes, owned
     raise NotFound(f"there is no group {fingerprint}")
 
 

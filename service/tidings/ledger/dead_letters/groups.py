@@ -48,7 +48,9 @@ WITH counted AS (
     SELECT tenant, fingerprint, sum(count) AS count FROM ({counts}) AS counts (tenant, fingerprint, count)
      GROUP BY 1, 2 HAVING sum(count) > 0
 ), largest AS (
-    SELECT fingerprint, sum(count)::bigint AS dead_letters FROM counted GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $7
+    SELECT fingerprint, sum(count)::bigint AS dead_letters FROM counted GROUP BY 1
+    HAVING $8::bigint IS NULL OR sum(count) < $8 OR (sum(count) = $8 AND fingerprint > $9::text)
+     ORDER BY 2 DESC, 1 LIMIT $7
 ), found AS (
     SELECT fingerprint, dead_letters, min(oldest.at) AS first_at, max(newest.at) AS last_at,
            (array_agg(newest.id ORDER BY newest.at DESC))[1] AS example
@@ -80,7 +82,9 @@ MATCHING: Final = """
 WITH grouped AS (
     SELECT d.fingerprint, count(*) AS dead_letters, min(d.dead_lettered_at) AS first_at, max(d.dead_lettered_at) AS last_at,
            (array_agg(d.id ORDER BY d.dead_lettered_at DESC))[1] AS example
-      FROM dead_letters d WHERE {where} GROUP BY d.fingerprint ORDER BY 2 DESC, 1 LIMIT $1
+      FROM dead_letters d WHERE {where} GROUP BY d.fingerprint
+    HAVING $2::bigint IS NULL OR count(*) < $2 OR (count(*) = $2 AND d.fingerprint > $3::text)
+     ORDER BY 2 DESC, 1 LIMIT $1
 )
 SELECT g.*, d.channel, d.reason, d.kind, d.code, d.message FROM grouped g JOIN dead_letters d ON d.id = g.example
  ORDER BY g.dead_letters DESC, g.fingerprint
@@ -107,6 +111,14 @@ class Trend:
     """3,600 or 86,400; days are those of UTC."""
     counts: tuple[int, ...]
     """One for each bucket, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPosition:
+    """A place in the list of groups, the largest first. Where counts change between two pages, a group may be on both or none."""
+
+    dead_letters: int
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +149,14 @@ class DeadLetterGrouping:
         self._database = database
 
     async def largest(
-        self, wanted: DeadLetterFilter, limit: int, *, now: datetime
+        self,
+        wanted: DeadLetterFilter,
+        limit: int,
+        after: GroupPosition | None = None,
+        *,
+        now: datetime,
     ) -> Sequence[DeadLetterGroup]:
-        """The largest groups that match.
+        """The largest groups that match, behind a place in the list.
 
         A period of open dead letters (`since`, `until`) is counted in whole hours, which it begins and ends with.
 
@@ -149,11 +166,12 @@ class DeadLetterGrouping:
         period = _period(wanted, now)
         async with self._database.connection() as connection:
             if by_rollups(wanted):
-                rows = await _open(connection, wanted, limit)
+                rows = await _open(connection, wanted, limit, after)
                 trend = await _arrivals(connection, wanted, period, rows)
             else:
-                where, values = where_of(wanted, after=1)
-                rows = await connection.fetch(MATCHING.format(where=where), limit, *values)
+                where, values = where_of(wanted, after=3)
+                place = _place(after)
+                rows = await connection.fetch(MATCHING.format(where=where), limit, *place, *values)
                 trend = await _matching(connection, wanted, period, rows)
         arrived = {(row["fingerprint"], row["since"]): row["count"] for row in trend}
         return [_group(row, period, arrived) for row in rows]
@@ -174,14 +192,20 @@ def by_rollups(wanted: DeadLetterFilter) -> bool:
     return others == DeadLetterFilter(states=(DeadLetterState.OPEN,))
 
 
-async def _open(connection: Connection, wanted: DeadLetterFilter, limit: int) -> Sequence[Record]:
+def _place(after: GroupPosition | None) -> tuple[int | None, str | None]:
+    return (None, None) if after is None else (after.dead_letters, after.fingerprint)
+
+
+async def _open(
+    connection: Connection, wanted: DeadLetterFilter, limit: int, after: GroupPosition | None
+) -> Sequence[Record]:
     reason = wanted.reason and wanted.reason.value
     values = (wanted.tenant, wanted.channel, reason, wanted.fingerprint)
     if wanted.since is None and wanted.until is None:
-        return await connection.fetch(OPEN, *values, *EVER, limit)
+        return await connection.fetch(OPEN, *values, *EVER, limit, *_place(after))
     since, until = min(wanted.since or EVER[0], EVER[1]), min(wanted.until or EVER[1], EVER[1])
     hours = _floor(since, HOUR), _ceiling(until, HOUR)
-    return await connection.fetch(OPEN_OF_PERIOD, *values, *hours, limit)
+    return await connection.fetch(OPEN_OF_PERIOD, *values, *hours, limit, *_place(after))
 
 
 async def _arrivals(

@@ -11,7 +11,7 @@ from tidings.delivery.archiving import refusal
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import NotFound
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
+from tidings.ledger.dead_letters.groups import DeadLetterGroup, GroupPosition, Trend
 from tidings.ledger.dead_letters.notes import GroupNote
 from tidings.ledger.dead_letters.owners import GroupOwner
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
@@ -103,13 +103,18 @@ async def list_(backend: Backend, request: DeadLetterListRequest) -> PageView[De
 
 
 async def groups(
-    backend: Backend, query: DeadLetterQuery, limit: int
+    backend: Backend, query: DeadLetterQuery, limit: int, cursor: str | None = None
 ) -> PageView[DeadLetterGroupView]:
-    """The largest groups that match, in one page; of open dead letters if the query names no state."""
+    """The largest groups that match; of open dead letters if the query names no state.
+
+    Raises:
+        InvalidRequest: The cursor is of another list.
+    """
     dead_letters = backend.ledger.dead_letters
     states = query.narrowed.states or (DeadLetterState.OPEN,)
     wanted = await query.resolved(dead_letters.search, *states)
-    found = await dead_letters.groups.largest(wanted, limit, now=datetime.now(UTC))
+    after = None if cursor is None else cursors.decode(cursor, wanted, _place)
+    found = await dead_letters.groups.largest(wanted, limit + 1, after, now=datetime.now(UTC))
     # Operators keep notes on groups of what is no test.
     names = [] if wanted.test else [group.fingerprint for group in found]
     tenant = query.narrowed.tenant
@@ -120,7 +125,15 @@ async def groups(
         name = group.fingerprint
         return DeadLetterGroupView.of(group, notes.get(name, ()), owners.get(name, ()))
 
-    return PageView(tuple(map(view, found)))
+    def place(last: DeadLetterGroup) -> str:
+        return cursors.encode(f"{last.dead_letters} {last.fingerprint}", wanted)
+
+    return page_of(found, limit, view, place)
+
+
+def _place(text: str) -> GroupPosition:
+    dead_letters, _, fingerprint = text.partition(" ")
+    return GroupPosition(int(dead_letters), fingerprint)
 
 
 async def _notes_of_groups(

@@ -1,5 +1,6 @@
 """Owners of groups of dead letters: the operator who takes care of one, set and removed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.notes import GroupRequest, known_group
 from tidings.operations.json_views import GROUP_OWNER, renamed
 
-__all__ = ["GroupOwner", "GroupOwnerView", "remove", "set_owner"]
+__all__ = ["GroupOwner", "GroupOwnerView", "of_group", "remove", "set_owner"]
 
 LONGEST: Final = 64
 """Characters of an owner."""
@@ -54,6 +55,17 @@ async def set_owner(
         )
     group, owners = await known_group(backend, request), backend.ledger.dead_letters.owners
     return GroupOwnerView(group, await owners.set(group, request.tenant, name, actor=str(actor)))
+
+
+async def of_group(backend: Backend, request: GroupRequest) -> Sequence[GroupOwner]:
+    """The owners of a group: its tenant's, or those of every tenant and of all together.
+
+    Args:
+        request: It names the group by its whole fingerprint.
+    """
+    group = request.fingerprint
+    owners = await backend.ledger.dead_letters.owners.of_groups([group], request.tenant)
+    return owners.get(group, ())
 
 
 async def remove(backend: Backend, actor: Actor, request: GroupRequest) -> GroupOwnerView:
