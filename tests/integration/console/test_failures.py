@@ -2,6 +2,7 @@
 
 import html
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -44,7 +45,14 @@ async def test_groups_lead_to_their_dead_letters_and_those_to_a_replay(console: 
     job = await console.api.fetch("SELECT * FROM jobs WHERE id = $1", UUID(job_of(shown)))
     assert (job[0]["state"], job[0]["items"], job[0]["tenant"]) == ("running", 1, "shop")
     assert "Replay 1 dead letter" in shown.text
+    assert "Nothing is done yet: it begins in 10 seconds" in shown.text
+    assert job[0]["starts_at"] > datetime.now(UTC) + timedelta(seconds=5)
     assert job_of(shown) in (await person.get("/jobs?state=running")).html
+    undone = await person.send(f"/jobs/{job_of(shown)}/cancel")
+    assert "cancelled" in undone.text
+    assert "Replay" in (await person.get(f"/failures/letters/{ids[0]}")).text
+    states = await console.api.fetch("SELECT state FROM dead_letters WHERE id = $1", UUID(ids[0]))
+    assert states[0]["state"] == "open"
 
 
 async def test_what_does_not_match_is_left_out_and_a_wrong_filter_says_so(

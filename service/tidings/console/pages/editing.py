@@ -8,6 +8,7 @@ from tidings.console.equivalents import command, curl
 from tidings.console.page import Answer, ConsolePage, Html, JsonAnswer, SeeOther, Visit
 from tidings.console.pages.letters import BECAME, current, named_letter
 from tidings.console.problems import Forbidden
+from tidings.console.undoing import STARTED, UNDO
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
@@ -116,8 +117,8 @@ async def _save(visit: Visit) -> Answer:
     if wanted == "keep":
         return SeeOther(f"/failures/letters/{new}", "The edit was stored; nothing was sent.")
     replacing = DeadLetterRequest(new, visit.tenant)
-    job = await acting.replay(visit.backend, visit.actor, replacing, force=False)
-    return SeeOther(f"/jobs/{job.id}", "The edit was stored, and is being sent.")
+    job = await acting.replay(visit.backend, visit.actor, replacing, force=False, starts_in=UNDO)
+    return SeeOther(f"/jobs/{job.id}", f"The edit was stored. {STARTED}")
 
 
 def _objection(draft: EditedBody, note: str) -> str:

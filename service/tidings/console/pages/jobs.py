@@ -9,6 +9,7 @@ from tidings.console.equivalents import command, curl
 from tidings.console.filtering import FilterNames
 from tidings.console.naming import Named, id_in_path
 from tidings.console.page import ConsolePage, Download, Html, SeeOther, Visit
+from tidings.console.undoing import STARTED, UNDO
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
@@ -30,13 +31,11 @@ VERBS: Final = {
     JobKind.EDIT: "Edit",
     JobKind.CANCEL: "Cancel",
 }
-UNDO: Final = 10.0
-"""Seconds after the start in which nothing is done yet."""
 THINGS: Final = {JobKind.CANCEL: "notification"}
 """What a job's items are, if not dead letters."""
 NEVER_LISTED: Final = {JobState.CHOOSING, JobState.PREVIEW}
 DONE: Final = {
-    "start": "The job was started; nothing is done in the first seconds.",
+    "start": STARTED,
     "pause": "The job is paused: what is in progress is finished.",
     "resume": "The job goes on.",
     "cancel": "The job was cancelled: what it has not reached stays as it is.",

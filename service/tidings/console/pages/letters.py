@@ -7,6 +7,7 @@ from tidings.console.dead_letter_words import IN_A_TERMINAL, REASONS, REMEDIES
 from tidings.console.equivalents import command, curl
 from tidings.console.naming import Named, id_in_path
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.console.undoing import STARTED, UNDO
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
@@ -99,12 +100,12 @@ def _body(found: DeadLetterHistory) -> str:
 
 
 def _equivalents(visit: Visit, id_: str) -> dict[str, Any]:
-    path = "/v1/dead-letters/{}"
+    path, delay = "/v1/dead-letters/{}", {"starts_in_seconds": UNDO}
     return {
         "show_cli": command("dead", "show", id_, reveal=True),
         "show_curl": curl(visit, "GET", path, id_, reveal=True),
-        "replay_cli": command("replay", id_),
-        "replay_curl": curl(visit, "POST", f"{path}/replay", id_),
+        "replay_cli": command("replay", id_, starts_in=f"{UNDO:g}s"),
+        "replay_curl": curl(visit, "POST", f"{path}/replay", id_, body=delay),
         "discard_cli": command("dead", "discard", id_, note="…"),
         "discard_curl": curl(visit, "POST", f"{path}/discard", id_, body={"note": "…"}),
         "note_cli": command("dead", "note", id_, note="…"),
@@ -122,8 +123,8 @@ async def _replay(visit: Visit) -> SeeOther | Html:
     request = await named_letter(visit)
     if (await current(visit, request)).state is not DeadLetterState.OPEN:
         return await letter_page(visit, request, problem="It was not replayed.", status=409)
-    job = await acting.replay(visit.backend, visit.actor, request, force=False)
-    return SeeOther(f"/jobs/{job.id}", "The dead letter is being replayed.")
+    job = await acting.replay(visit.backend, visit.actor, request, force=False, starts_in=UNDO)
+    return SeeOther(f"/jobs/{job.id}", STARTED)
 
 
 async def _discard(visit: Visit) -> SeeOther | Html:
