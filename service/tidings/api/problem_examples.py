@@ -30,6 +30,7 @@ MISSING: Final = {
     "schedules": "there is no schedule 'standup'",
     "alerts": "there is no rule 'otp'",
     "outbox": f"{EXAMPLE['id']}: the outbox has no such entry",
+    "sessions": "there is no such session: it is over",
     "channels": "channel: 'emial' is unknown (did you mean 'email'?); known are email, sms, whatsapp, webhook, in_app",
     "documents": "this service has release 1.0.0: load `/inbox/v1/…`",
     "inbox": f"there is no message {MESSAGE['id']} in this inbox",

@@ -51,6 +51,18 @@ class Root(LazyGroup):
         LazyCommand(OPERATE, "list", "listing:list_", "List notifications, newest first."),
         LazyCommand(
             OPERATE,
+            "overview",
+            "overview:overview",
+            "Show in one screen whether anything is wrong.",
+        ),
+        LazyCommand(
+            OPERATE,
+            "who",
+            "who:who",
+            "Show what a person got in the last 30 days, in plain words.",
+        ),
+        LazyCommand(
+            OPERATE,
             "stats",
             "statistics:stats",
             "Show outcomes, success rates, latencies and queue depths.",
@@ -168,6 +180,12 @@ class Root(LazyGroup):
             "keys",
             "keys:app",
             "Create, list and revoke keys of the HTTP API.",
+        ),
+        LazyCommand(
+            SET_UP,
+            "sessions",
+            "sessions:app",
+            "List and end sessions of the console.",
         ),
         LazyCommand(
             OPERATE,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
 from tidings.operations import attention, dispatching
@@ -34,6 +34,32 @@ class OverviewView:
     """Seconds, by category, within which 95 of 100 should be sent."""
     attention: Sequence[Attention]
     """What is wrong, worst first."""
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        known = self.numbers.statistics.categories if self.numbers.statistics else {}
+        return {
+            "concerns": [
+                {
+                    "level": each.level,
+                    "subject": each.subject,
+                    "name": each.name or None,
+                    "text": each.text,
+                }
+                for each in self.attention
+            ],
+            "statistics": self.numbers,
+            "targets": [
+                {
+                    "category": category,
+                    "target_seconds": target,
+                    "p95_seconds": known[category].p95 if category in known else None,
+                }
+                for category, target in self.targets.items()
+            ],
+            "groups": self.groups,
+            "scheduler": self.dispatching,
+        }
 
 
 async def see(backend: Backend, request: StatisticsRequest) -> OverviewView:

@@ -77,7 +77,9 @@ class PersonView:
             "since": self.since,
             "notifications": self.received,
             "users": [{"tenant": tenant, "user_id": user} for tenant, user in self.users],
-            "inbox": self.inbox,
+            "inbox": None
+            if self.inbox is None
+            else {"unread": self.inbox.counts.unread, "unseen": self.inbox.counts.unseen},
             "more": self.more,
         }
 

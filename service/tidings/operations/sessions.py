@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -12,6 +12,7 @@ from tidings.delivery.errors import InvalidRequest, NotFound
 from tidings.ledger.operators.console_sessions import ConsoleSession
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.pages import PageView
 from tidings_events.notifications.base import new_id
 
 __all__ = [
@@ -120,12 +121,12 @@ async def end(backend: Backend, token: str, actor: Actor | None = None) -> None:
     await backend.ledger.console_sessions.end(_digest(token), actor=signed_out)
 
 
-async def list_(backend: Backend, request: ListSessionsRequest) -> Sequence[SessionView]:
-    """Who is signed in, the newest first. Raises like `open_`."""
+async def list_(backend: Backend, request: ListSessionsRequest) -> PageView[SessionView]:
+    """Who is signed in, the newest first, in one page. Raises like `open_`."""
     found = await backend.ledger.console_sessions.list(
         request.tenant, only_tests=request.test, idle=backend.settings.console.idle
     )
-    return [SessionView(session) for session in found]
+    return PageView(tuple(map(SessionView, found)))
 
 
 async def end_other(backend: Backend, actor: Actor, request: EndSessionRequest) -> SessionView:

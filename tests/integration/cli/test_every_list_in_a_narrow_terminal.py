@@ -53,6 +53,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "alerts list": (),
     "jobs list": (),
     "keys list": (),
+    "sessions list": (),
     "outbox list": (),
     "outbox retry": ("--dry-run",),
     "schedules list": (),
@@ -95,6 +96,7 @@ NO_LISTS: Final = {
     "outbox mark-failed",
     "outbox mark-pending",
     "outbox status",
+    "overview",
     "publish",
     "reschedule",
     "resend",
@@ -104,17 +106,23 @@ NO_LISTS: Final = {
     "schedules resume",
     "schedules run",
     "schedules show",
+    "sessions end",
     "show",
     "templates check",
     "templates render",
     "topology check",
     "topology prune",
+    "who",
 }
 """They tell a story or sentences, which have tests of their own."""
 
 ROWS: Final = {"list": ID, "outbox list": ID, "dead list": ID, "dead groups": re.compile("email")}
 """What each line of a file has, but for the headings."""
 
+SESSION: Final = """
+INSERT INTO console_sessions (hash, id, name, tenant, scopes, test, expires_at)
+VALUES ('\\x00', gen_random_uuid(), 'jane of the-warehouse-of-a-subsidiary', 'a-subsidiary', '{admin,operate,read,reveal}', false, now() + '12h')
+"""
 Env = dict[str, str]
 
 
@@ -167,6 +175,7 @@ async def stocked(
             async with ledger.database.connection() as database:
                 # else its message is missed once it has waited for 20 seconds, which is no list
                 await database.execute("UPDATE notifications SET updated_at = now() + '1h'")
+                await database.execute(SESSION)
         async with rig.backend() as backend:
             plan, jane = Plan(rate=0.5, canary=(1, 10)), Actor("cli", "jane@desk")
             wanted = DeadLetterFilter(channel="email")

@@ -12,7 +12,9 @@ from tidings.api.routes import routes
 
 ROUTES: Final = tuple(routes())
 FORMATS: Final = Draft202012Validator.FORMAT_CHECKER
-REPORTS: Final = {"/v1/health", "/v1/scheduler", "/v1/stats", "/v1/inbox/unread-count"}
+REPORTS: Final = {
+    *("/v1/health", "/v1/overview", "/v1/scheduler", "/v1/stats", "/v1/inbox/unread-count"),
+}
 """Routes that answer with one report, whatever lists are in it."""
 
 
@@ -63,7 +65,7 @@ IN_ONE_PAGE = {
     "/v1/alert-rules",
     "/v1/alert-rules/{rule}/history",
     "/v1/channels",
-    "/v1/dead-letters/groups",
+    "/v1/sessions",
 }
 
 

@@ -30,10 +30,12 @@ from tidings.cli import (
     listing,
     outbox,
     outbox_entries,
+    overview,
     ps,
     requeue,
     retention,
     schedules,
+    sessions,
     statistics,
     templates,
     topology,
@@ -52,6 +54,7 @@ from tidings.ledger.notifications.details import NotificationSummary
 from tidings.ledger.notifications.requeue import Stranded
 from tidings.ledger.operators.audit import JournalFindings
 from tidings.ledger.operators.backlog import Backlog, OpenDeadLetters
+from tidings.ledger.operators.console_sessions import ConsoleSession
 from tidings.ledger.operators.processes import KnownProcess
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.rule_alerts import SentAlert
@@ -59,6 +62,7 @@ from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
 from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.ledger.schedules.rows import Schedule, ScheduleState
 from tidings.operations.alert_rules import AlertRuleView, SentAlertView
+from tidings.operations.attention import Attention, AttentionLevel, Concern
 from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, ChannelStatus
 from tidings.operations.dead_letters.lookup import DeadLetterGroupView
@@ -72,6 +76,7 @@ from tidings.operations.outbox import EnteredNotification, EntryStatus
 from tidings.operations.producer_outbox import ProducerOutboxView
 from tidings.operations.retention import PartitionPreview, RetainedPartition
 from tidings.operations.schedules import ScheduleView
+from tidings.operations.sessions import SessionView
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo
 from tidings_events.outbox.inspection import FailedRows, WaitingLane
@@ -303,6 +308,19 @@ ALERT: Final = SentAlert(
     ID, ID, NOW, True, "console jane", "Tidings: test", "Nothing is wrong.", "", WHY, 0.2
 )
 
+SESSION: Final = ConsoleSession(
+    id=ID,
+    name="the-warehouse-of-a-subsidiary tk_live_4bF9xQ2m",
+    tenant="shop",
+    scopes=("admin", "operate", "read", "reveal"),
+    test=True,
+    api_key="tk_live_4bF9xQ2m",
+    created_at=NOW,
+    last_used_at=NOW,
+    expires_at=NOW,
+)
+ATTENTION: Final = Attention(AttentionLevel.WARNING, Concern.CHANNEL, "email", WHY)
+
 TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     outbox._lanes: lambda: outbox._lanes(OUTBOX),
     outbox._failed: lambda: outbox._failed(OUTBOX),
@@ -310,6 +328,8 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     job_views.job_table: lambda: job_views.job_table([JOB, replace(JOB, reason=None)], NOW),
     job_views.item_table: lambda: job_views.item_table([ITEM, replace(ITEM, detail=None)]),
     alerts._table: lambda: alerts._table([AlertRuleView(RULE)] * 2, NOW),
+    sessions._table: lambda: sessions._table([SessionView(SESSION)], NOW),
+    overview.attention_table: lambda: overview.attention_table([ATTENTION]),
     alerts._history: lambda: alerts._history([SentAlertView(ALERT)], NOW),
     ps._table: lambda: ps._table([PROCESS, replace(PROCESS, host="vm", running=True)]),
     listing.table: lambda: listing.table(

@@ -21,10 +21,13 @@ from tidings.api.routes import (
     lists,
     notifications,
     outbox,
+    overview,
+    people,
     rescheduling,
     resending,
     scheduler,
     schedules,
+    sessions,
     statistics,
     submissions,
     templates,
@@ -39,6 +42,8 @@ def routes() -> Iterator[Route]:
     yield from notifications.ROUTES
     yield from explanations.ROUTES
     yield from statistics.ROUTES
+    yield from overview.ROUTES
+    yield from people.ROUTES
     yield from trail.ROUTES
     yield from dead_letters.ROUTES
     yield from dead_letter_notes.ROUTES
@@ -58,6 +63,7 @@ def routes() -> Iterator[Route]:
     yield from inbox_marks.ROUTES
     yield from inbox_live.ROUTES
     yield from users.ROUTES
+    yield from sessions.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES
     yield from client_files.ROUTES

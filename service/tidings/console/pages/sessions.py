@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tidings.console.equivalents import command, curl
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.operations import sessions
 from tidings.operations.scopes import Scope
@@ -11,7 +12,16 @@ from tidings.operations.sessions import EndSessionRequest, ListSessionsRequest
 async def _list(visit: Visit) -> Html:
     request = ListSessionsRequest(visit.tenant, visit.test)
     found = await sessions.list_(visit.backend, request)
-    return Html("sessions/list.html", {"sessions": found})
+    commands = (
+        command("sessions", "list", tenant=visit.tenant),
+        command("sessions", "end", "ID", note="…"),
+    )
+    requests = (
+        curl(visit, "GET", "/v1/sessions"),
+        curl(visit, "DELETE", "/v1/sessions/{}", "ID", note="…"),
+    )
+    values = {"sessions": found.data, "cli": "\n".join(commands), "curl": "\n".join(requests)}
+    return Html("sessions/list.html", values)
 
 
 async def _end(visit: Visit) -> SeeOther:
