@@ -40,6 +40,16 @@ FIRST: Final = (
 )
 
 
+LONGEST: Final = 256 * 1024
+"""Characters of one text that a page shows: a browser that gets megabytes hangs."""
+
+
+def shortened(text: str) -> str:
+    """A text, or the beginning of a long one and how much follows."""
+    more = len(text) - LONGEST
+    return text if more <= 0 else f"{text[:LONGEST]}… and {counted(more, 'more character')}"
+
+
 @dataclass(frozen=True, slots=True)
 class ContentField:
     """One field of a content."""
@@ -53,7 +63,8 @@ def content_fields(body: bytes) -> Iterator[ContentField]:
     """The fields that its recipient gets something of, the most telling first."""
     notification = json.loads(body)
     if not isinstance(notification, dict):
-        yield ContentField("body", json.dumps(notification, indent=2, ensure_ascii=False))
+        text = json.dumps(notification, indent=2, ensure_ascii=False)
+        yield ContentField("body", shortened(text))
         return
     yield from fields_of(
         {name: value for name, value in notification.items() if name not in ABOUT_DELIVERY}
@@ -67,7 +78,7 @@ def fields_of(content: Mapping[str, Any]) -> Iterator[ContentField]:
         value = content[name]
         if value in (None, [], {}, ""):
             continue
-        yield ContentField(name, _text(name, value), html=name == "html")
+        yield ContentField(name, shortened(_text(name, value)), html=name == "html")
 
 
 def _text(name: str, value: Any) -> str:

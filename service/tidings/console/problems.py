@@ -39,6 +39,12 @@ class PageProblem:
     detail: str
 
 
+def sentence(text: str) -> str:
+    """The words of an error as they stand alone."""
+    end = "" if text.endswith((".", "!", "?", "`")) else "."
+    return f"{text[:1].upper()}{text[1:]}{end}"
+
+
 def described(error: Exception, *, form: bool = False) -> PageProblem:
     """Status, title and text. An error that nobody expected is logged, and its text stays here.
 
@@ -53,13 +59,12 @@ def described(error: Exception, *, form: bool = False) -> PageProblem:
         case Forbidden():
             shown = PageProblem(403, "You may not do this", str(error))
         case NotFound():
-            shown = PageProblem(404, "Not found", str(error))
+            shown = PageProblem(404, "Not found", sentence(str(error)))
         case Refused():
-            shown = PageProblem(409, "That was not possible", str(error))
+            shown = PageProblem(409, "That was not possible", sentence(str(error)))
         case InvalidRequest(field=field):
-            shown = PageProblem(
-                422, "That can't be read", f"{field}: {error}" if field else str(error)
-            )
+            text = sentence(f"{field}: {error}" if field else str(error))
+            shown = PageProblem(422, "That can't be read", text)
         case InvalidNotification():
             shown = PageProblem(422, "This notification is not valid", str(error))
         case LedgerRefused():

@@ -167,6 +167,16 @@ async def test_the_story_tells_attempts_errors_and_what_comes_next(
     assert "How are you?" not in page.html
 
 
+async def test_of_megabytes_a_page_shows_the_beginning(console: ConsoleRig, rig: LedgerRig) -> None:
+    tenant = a_tenant()
+    id_ = await stored(rig, tenant=tenant, body="B" * 1_000_000)
+    support = await console.person("read", "reveal", tenant=tenant)
+    await support.get(f"/notifications/{id_}")
+    page = await support.send(f"/notifications/{id_}")
+    assert "BBB… and 737,856 more characters" in page.text
+    assert len(page.html) < 600_000
+
+
 async def test_people_and_content_are_revealed_after_the_audit_trail_has_it(
     console: ConsoleRig, rig: LedgerRig
 ) -> None:

@@ -34,9 +34,11 @@ async def recorded(console: ConsoleRig, *outcomes: Outcome, **fields: object) ->
 async def test_it_says_of_a_tenant_what_was_sent_failed_and_retried(console: ConsoleRig) -> None:
     tenant = f"t{uuid4().hex[:8]}"
     await recorded(console, SENT, SENT, SENT, BOUNCE, RETRY, tenant=tenant, category="receipt")
-    await console.api.execute(DEAD_LETTERS, tenant, uuid4().hex)
+    group = uuid4().hex
+    await console.api.execute(DEAD_LETTERS, tenant, group)
     person = await console.person("read", tenant=tenant)
     shown = await person.get("/?range=6h")
+    assert f'<a href="/console/failures/{group}">3</a>' in shown.html
     assert "Sent 3" in shown.text
     assert "Failed 1" in shown.text
     assert "Retried 1" in shown.text

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from tidings.console.contents import ContentField, content_fields, fields_of
+from tidings.console.contents import ContentField, content_fields, fields_of, shortened
 from tidings.console.equivalents import Option, command, curl
 from tidings.console.naming import Named, id_in_path
 from tidings.console.narrating import coming, timeline
@@ -93,7 +93,7 @@ async def _page(visit: Visit, *, reveal: bool = False, problem: EntryProblem | N
         "fields": list(content_fields(story.body)) if story.body else [],
         "rendered": rendered,
         "why_not_rendered": why_not_rendered,
-        "raw": story.body.decode("utf-8", "replace") if story.body else "",
+        "raw": shortened(story.body.decode("utf-8", "replace")) if story.body else "",
         "schedule": producer.removeprefix(SCHEDULED_BY)
         if producer.startswith(SCHEDULED_BY)
         else "",

@@ -65,6 +65,7 @@ async def _show(visit: Visit) -> Html:
             "places": {each: _place(each, period) for each in view.attention},
             "faults": sum(each.level is AttentionLevel.FAULT for each in view.attention),
             "queues": _queues(view),
+            "behind": behind,
             "sent_states": SENT,
             "failed_states": FAILED,
         },
@@ -103,6 +104,17 @@ def _place(item: Attention, period: str) -> tuple[str, Mapping[str, Any], *tuple
         Concern.TARGET: {"category": item.name, "since": period},
     }
     return LISTS[item.subject], queries.get(item.subject, {})
+
+
+def behind(queue: str) -> tuple[str, Mapping[str, Any]]:
+    """Where the notifications are listed whose messages are in a queue: a page, and its query."""
+    match queue.split("."):
+        case [_, channel, "retry", _]:
+            return "/notifications", {"channel": channel, "state": "retrying"}
+        case [_, channel, priority]:
+            return "/notifications", {"channel": channel, "priority": priority, "state": "queued"}
+        case _:
+            return "/failures", {}
 
 
 def _queues(view: OverviewView) -> Mapping[str, Sequence[Any]]:
