@@ -204,6 +204,11 @@ async def test_who_presses_twice_is_told_nothing_and_everybody_else_who_was_fast
         assert late.status == 409, verb
         assert f"The job is {state} by console quick" in late.text
         assert "data-live" not in late.html  # it is no address that a script can look at again
+    letter = f"/failures/letters/{await stored(console, 'ad08')}"
+    for _ in range(2):
+        shown = await person.send(f"{letter}/discard", note="test", follow=False)
+        assert (shown.status, shown.headers["Location"]) == (303, f"/console{letter}")
+    assert (await other.send(f"{letter}/discard", note="test")).status == 409
     shown = await person.get(f"/jobs/{job}")
     assert "left as it was" in shown.text
     assert "waiting" not in shown.text

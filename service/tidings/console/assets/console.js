@@ -156,6 +156,15 @@ document.addEventListener('click', async (event) => {
   }
 });
 document.addEventListener('input', (event) => event.target.form?.setAttribute('data-dirty', ''));
+
+// A form is sent once, however often its button is pressed; a download's may be sent again after a while.
+document.addEventListener('submit', (event) => {
+  const form = event.target;
+  if (form.method !== 'post') return;
+  if ('sent' in form.dataset) event.preventDefault();
+  form.dataset.sent = '';
+  setTimeout(() => delete form.dataset.sent, 3000);
+});
 document.addEventListener('keydown', (event) => {
   if (event.key !== 'Escape') return;
   for (const menu of document.querySelectorAll('details.menu[open]')) menu.open = false;

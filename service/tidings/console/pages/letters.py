@@ -132,6 +132,9 @@ async def _discard(visit: Visit) -> SeeOther | Html:
     try:
         done = await acting.discard(visit.backend, visit.actor, request, visit.form.text("note"))
     except Refused:
+        stands = await current(visit, request)
+        if stands.state is DeadLetterState.DISCARDED and visit.visitor.did(stands.actor):
+            return SeeOther(f"/failures/letters/{stands.id}")  # pressed twice
         return await letter_page(visit, request, problem="It was not discarded.", status=409)
     except InvalidRequest as invalid:
         return await letter_page(visit, request, problem=f"Reason: {invalid}", status=422)
