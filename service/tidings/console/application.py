@@ -180,7 +180,7 @@ class Console:
         status: int,
         visitor: Visitor | None,
     ) -> Response:
-        notice = unquote(request.cookies.get(NOTICE, ""))
+        notice = unquote(request.cookies.get(NOTICE, "")) if _is_looked_at(request) else ""
         theme = request.cookies.get(THEME, "")
         body = self._templates.get_template(template).render(
             {
@@ -227,6 +227,11 @@ class Console:
         kept = theme if theme in THEMES else ""
         keep(response, THEME, kept, secure=self._secure, lasts=THEME_LASTS)
         return response
+
+
+def _is_looked_at(request: Request) -> bool:
+    """Whether a person opens a page, and not the script of one: another tab's would take the notice away unseen."""
+    return request.headers.get("sec-fetch-dest") != "empty"
 
 
 def _other_spelling(scope: Scope) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, Final
 
 from tidings.broker.diagnosis import diagnose as diagnose_broker
@@ -122,6 +123,7 @@ async def _examine(
         ),
         *(finding for result in results for finding in result),
         *_switched_off(channels),
+        *console_findings(settings),
     ]
     return HealthView(
         tuple(dict.fromkeys(findings))
@@ -157,6 +159,26 @@ async def _within(
 async def _close(channels: Iterable[Channel]) -> None:
     for channel in channels:
         await channel.close()
+
+
+def console_findings(settings: Settings) -> Iterator[Finding]:
+    """Whether browsers may send the console's cookies without TLS."""
+    if not settings.console.enabled or _is_loopback(settings.api.host):
+        return
+    if not settings.console.url.startswith("https:"):
+        yield Finding(
+            "Console",
+            Verdict.WARNING,
+            "its sessions' cookies are not marked `Secure`: browsers send them without TLS too",
+            "set TIDINGS_CONSOLE_URL to the `https://` address at which people open it",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _switched_off(channels: Mapping[str, Channel]) -> Iterator[Finding]:
