@@ -88,22 +88,26 @@ async def test_an_edit_replaces_a_dead_letter_that_has_not_changed_and_keeps_bot
     api: ApiRig, key: str
 ) -> None:
     path = f"/v1/dead-letters/{await made(api)}"
+    editor = await api.key("read", "operate", "reveal", tenant="shop")
     etag = (await api.ask("GET", path, key)).headers["ETag"]
     change = {"set": {"recipient": "grace@example.com"}}
+    for field in ("recipient", "cc", "bcc"):  # somebody else would get to see the content
+        refused = await api.ask("PATCH", path, key, json={"set": {field: "grace@example.com"}})
+        assert (refused.status, "`reveal`" in refused.data["detail"]) == (403, True)
     noted = await api.ask("PUT", f"{path}/note", key, json={"note": "asked the customer"})
     assert (noted.status, noted.data["note"]) == (200, "asked the customer")
-    stale = await api.ask("PATCH", path, key, json=change, headers={"If-Match": etag})
+    stale = await api.ask("PATCH", path, editor, json=change, headers={"If-Match": etag})
     assert stale.status == 412
     etag = (await api.ask("GET", path, key)).headers["ETag"]
-    invalid = await api.ask("PATCH", path, key, json={"set": {"recipient": "nobody"}})
+    invalid = await api.ask("PATCH", path, editor, json={"set": {"recipient": "nobody"}})
     assert (invalid.status, invalid.data["errors"][0]["pointer"]) == (422, "/set")
     assert (await api.ask("PATCH", path, key, json={})).status == 422
-    edited = await api.ask("PATCH", path, key, json=change, headers={"If-Match": etag})
+    edited = await api.ask("PATCH", path, editor, json=change, headers={"If-Match": etag})
     assert (edited.status, edited.data["state"]) == (201, "open")
     assert edited.data["supersedes"] == path.rsplit("/", maxsplit=1)[-1]
     assert (await api.ask("GET", edited.headers["Location"], key)).data["id"] == edited.data["id"]
     assert (await api.ask("GET", path, key)).data["state"] == "superseded"
-    assert (await api.ask("PATCH", path, key, json=change)).status == 409
+    assert (await api.ask("PATCH", path, editor, json=change)).status == 409
 
 
 async def test_a_dead_letter_is_discarded_once_with_a_note(api: ApiRig, key: str) -> None:
@@ -222,7 +226,9 @@ async def test_an_edit_of_many_shows_what_changes_and_gives_nobody_away_unless_r
     id = await made(api, group="ed17")
     change = {"set": {"recipient": "grace@example.com"}, "unset": ["expires_at"], "replay": True}
     body = {"kind": "edit", "dead_letters": {"fingerprint": "ed17"}, "edit": change, "note": "x"}
-    made_job = await post(api, "/v1/jobs", key, body)
+    assert (await post(api, "/v1/jobs", key, body)).status == 403
+    editor = await api.key("read", "operate", "reveal", tenant="shop")
+    made_job = await post(api, "/v1/jobs", editor, body)
     job = made_job.data
     assert (made_job.status, job["item_count"], job["then_replay"]) == (201, 1, True)
     assert job["edit"] == {"set": {"recipient": "g…@example.com"}, "unset": ["expires_at"]}

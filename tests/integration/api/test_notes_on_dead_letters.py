@@ -44,7 +44,7 @@ async def test_a_note_says_who_and_when_and_is_replaced_removed_and_recorded(api
 async def test_a_note_goes_over_to_the_edited_one_and_only_that_of_an_open_one_changes(
     api: ApiRig,
 ) -> None:
-    key = await api.key("read", "operate", tenant="shop")
+    key = await api.key("read", "operate", "reveal", tenant="shop")
     path = f"/v1/dead-letters/{await made(api, group='c002')}"
     await note(api, path, key, "new address")
     change = {"set": {"recipient": "grace@example.com"}}

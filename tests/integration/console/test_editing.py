@@ -4,7 +4,7 @@ import json
 import re
 from html import unescape
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from tests.support.console_rig import ConsoleRig, Person, Shown
@@ -278,6 +278,20 @@ async def test_what_an_edit_of_many_changes_is_masked_until_it_is_revealed_which
         "SELECT actor FROM operator_actions WHERE details ->> 'job' = $1", job
     )
     assert "jane" in noted["actor"]
+
+
+async def test_only_who_may_reveal_gives_many_another_recipient(console: ConsoleRig) -> None:
+    group = uuid4().hex
+    await store_dead_letter(console.api, group, "shop")
+    person = await console.person("read", "operate", tenant="shop")
+    await person.get(f"/failures/{group}")
+    fields, mine = {"do": "edit", "which": "all", "note": "x"}, '["me@example.com"]'
+    for field, value in (("recipient", "me@example.com"), ("cc", mine), (" bcc ", mine)):
+        given = {**fields, "field": field, "value": value}
+        refused = await person.send(f"/failures/{group}/bulk", given)
+        assert (refused.status, "gets to see the content" in refused.text) == (403, True), field
+    fields |= {"field": "locale", "value": "de"}  # nobody else gets to see anything
+    assert (await person.send(f"/failures/{group}/bulk", fields)).path.startswith("/console/jobs/")
 
 
 async def test_nobody_edits_many_of_another_tenant_or_live_ones_with_a_test_key(

@@ -33,6 +33,7 @@ from tidings.api.routes.parameters import (
     RevealQuery,
     StartBody,
     Text,
+    check_addresses,
     check_reveal,
 )
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
@@ -125,6 +126,7 @@ async def _edit(call: Call[DeadLetterPath, Parameters, EditBody]) -> Reply:
                 PRECONDITION_FAILED, f"dead letter {call.path.id} has changed since: read it again"
             )
     body = call.body
+    check_addresses(call, body.set)
     change = DeadLetterEdit(body.set, tuple(body.unset), body.body, body.based_on)
     edited = await acting.edit(call.backend, call.actor, _named(call), change)
     return Reply(edited, 201, {"Location": f"/v1/dead-letters/{edited.id}"})

@@ -28,6 +28,7 @@ from tidings.api.routes.parameters import (
     TestsQuery,
     Text,
     Time,
+    check_addresses,
     check_reveal,
     tenant_of,
 )
@@ -174,6 +175,7 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
     letters = body.dead_letters or DeadLetterFilters()
     given = body.notifications or NotificationFilter()
     plan, careful = body.plan, body.plan.max_failure_rate
+    check_addresses(call, () if body.edit is None else body.edit.set)
     request = PreviewRequest(
         body.kind,
         letters.query(call, ids=body.ids),

@@ -1,5 +1,6 @@
 """Parameters and bodies that several routes have: the same name means the same everywhere."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -15,6 +16,7 @@ from pydantic import (
 from tidings.api.problems import FORBIDDEN, ApiProblem
 from tidings.api.route import AnyCall, Parameters
 from tidings.delivery.jobs import LONGEST_DELAY
+from tidings.operations.dead_letters.field_changes import shows_to_others
 from tidings.operations.scopes import Scope
 from tidings.operations.times import moment
 
@@ -168,6 +170,19 @@ def tenant_of(call: AnyCall, given: str | None) -> str | None:
     if given not in {None, call.tenant}:
         raise ApiProblem(FORBIDDEN, "this key is of another tenant")
     return call.tenant
+
+
+def check_addresses(call: AnyCall, paths: Iterable[str]) -> None:
+    """Whether fields may be set that say who gets to see the content, if some of these do.
+
+    Raises:
+        ApiProblem: The key may not.
+    """
+    if shows_to_others(paths) and Scope.REVEAL not in call.principal.scopes:
+        raise ApiProblem(
+            FORBIDDEN,
+            "another recipient gets to see the content: this needs the scope `reveal` too",
+        )
 
 
 def check_reveal(call: AnyCall) -> None:

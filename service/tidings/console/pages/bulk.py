@@ -7,10 +7,11 @@ from tidings.console.dead_letter_filters import DeadLetterChoice, ticked
 from tidings.console.forms import Form
 from tidings.console.page import Answer, ConsolePage, SeeOther, Visit
 from tidings.console.pages.failures import group_page, groups_page
+from tidings.console.problems import Forbidden
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind
-from tidings.operations.dead_letters.field_changes import FieldChange
+from tidings.operations.dead_letters.field_changes import FieldChange, shows_to_others
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.jobs.control import JobEdit
 from tidings.operations.jobs.previews import PreviewRequest, preview
@@ -40,13 +41,16 @@ async def _of_group(visit: Visit) -> Answer:
 async def _looked_at(visit: Visit, fingerprint: str | None) -> SeeOther:
     every = visit.form.text("which") == ALL
     kind = _kind(visit.form.text("do"))
+    edit = _edit(visit.form) if kind is JobKind.EDIT else None
+    if edit is not None and shows_to_others(edit.change.paths) and not visit.may(Scope.REVEAL):
+        raise Forbidden("Another recipient gets to see the content: that needs the role support.")
     request = PreviewRequest(
         kind,
         DeadLetterChoice.read(visit, fingerprint).query() if every else _ticked(visit),
         Filters(),
         every=every,
         note=visit.form.text("note"),
-        edit=_edit(visit.form) if kind is JobKind.EDIT else None,
+        edit=edit,
         tenant=visit.tenant,
     )
     made = await preview(visit.backend, visit.actor, request, patience=PATIENCE)

@@ -1,7 +1,7 @@
 """A change of the same fields in many dead letters: written down, shown, and refused early if no notification can have it. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -16,8 +16,15 @@ from tidings.operations.dead_letters.body import (
 from tidings.operations.masks import discreet, veiled_fields
 from tidings_events import MODELS
 
+ADDRESSES: Final = frozenset({"recipient", "cc", "bcc"})
+"""Fields that say who gets to see the content."""
 MISSING: Final = "is missing"
 """How a problem ends its beginning if only the rest of a notification is not there."""
+
+
+def shows_to_others(paths: Iterable[str]) -> bool:
+    """Whether setting these fields may show the content to somebody else: that takes the scope `reveal` too."""
+    return any(path.strip().partition(".")[0].partition("[")[0] in ADDRESSES for path in paths)
 
 
 @dataclass(frozen=True, slots=True)
