@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from tidings.cli import dead_letter_options as which
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import print_suggestions
-from tidings.cli.job_views import watching
+from tidings.cli.job_views import run_watched
 from tidings.cli.options import AsJson, StartsIn, actor, ask
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.jobs import JobKind, JobState
@@ -24,7 +23,6 @@ from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.jobs import control
 from tidings.operations.jobs.previews import JobPreview, PreviewRequest, preview
 from tidings.operations.jobs.views import JobView
-from tidings.operations.jobs.watching import watch
 from tidings.operations.notifications import Filters
 from tidings.operations.times import counted
 
@@ -120,7 +118,7 @@ def _discard_by_job(
         print_suggestions(query.narrowed)
     elif not yes:
         _confirm(chosen)
-    done = _watched(job, starts_in) if job.items else job
+    done = run_watched(job, starts_in) if job.items else job
     if as_json:
         print_json(done.as_data())
     else:
@@ -139,14 +137,6 @@ def _confirm(chosen: JobPreview) -> None:
     except typer.Abort:
         ask(lambda backend: control.forget(backend, actor(), chosen.job.id))
         raise
-
-
-def _watched(job: JobView, starts_in: float) -> JobView:
-    async def run(backend: Backend) -> JobView:
-        await control.start(backend, actor(), job.id, starts_in=starts_in)
-        return await watch(backend, actor(), job.id, partial(watching, job.items))
-
-    return ask(run)
 
 
 def _print_result(job: JobView) -> None:

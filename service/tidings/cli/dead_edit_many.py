@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from functools import partial
 from typing import Final
 
 import typer
@@ -10,19 +9,17 @@ import typer
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, out, print_json
 from tidings.cli.edit_report import show_changes
 from tidings.cli.hints import print_suggestions
-from tidings.cli.job_views import watching
+from tidings.cli.job_views import run_watched
 from tidings.cli.options import actor, ask
 from tidings.cli.replay_report import warn_of_doubt
 from tidings.cli.terminal import escape
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
-from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.jobs import control
 from tidings.operations.jobs.control import JobEdit
 from tidings.operations.jobs.previews import JobPreview, PreviewRequest, preview, show
 from tidings.operations.jobs.views import JobView
-from tidings.operations.jobs.watching import watch
 from tidings.operations.notifications import Filters
 from tidings.operations.times import counted
 
@@ -72,7 +69,7 @@ def edit_by_job(
     elif not yes:
         _confirm(chosen, reveal=reveal)
     warn_of_doubt(job.perhaps_delivered_before)
-    done = _watched(job, starts_in) if job.items else job
+    done = run_watched(job, starts_in) if job.items else job
     if as_json:
         print_json(done.as_data())
     else:
@@ -100,14 +97,6 @@ def _confirm(chosen: JobPreview, *, reveal: bool) -> None:
     except typer.Abort:
         ask(lambda backend: control.forget(backend, actor(), job.id))
         raise
-
-
-def _watched(job: JobView, starts_in: float) -> JobView:
-    async def run(backend: Backend) -> JobView:
-        await control.start(backend, actor(), job.id, starts_in=starts_in)
-        return await watch(backend, actor(), job.id, partial(watching, job.items))
-
-    return ask(run)
 
 
 def _trouble(results: Mapping[str, int]) -> Mapping[str, int]:

@@ -3,15 +3,20 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 from rich.console import Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from tidings.cli.console import err, interruptible
+from tidings.cli.options import actor, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.jobs import JobState
+from tidings.operations.backend import Backend
+from tidings.operations.jobs import control
 from tidings.operations.jobs.views import JobItemView, JobView
+from tidings.operations.jobs.watching import watch
 from tidings.operations.times import ago, exact
 
 STYLES = {
@@ -128,6 +133,21 @@ def item_table(items: Sequence[JobItemView]) -> Rows:
         right=("Position",),
         reason="Detail",
     )
+
+
+def run_watched(job: JobView, starts_in: float) -> JobView:
+    """Start a job that was looked at, and watch it to its end or Ctrl-C; the job as it stands then.
+
+    Args:
+        job: The preview.
+        starts_in: Seconds in which nothing is done yet.
+    """
+
+    async def run(backend: Backend) -> JobView:
+        await control.start(backend, actor(), job.id, starts_in=starts_in)
+        return await watch(backend, actor(), job.id, partial(watching, job.items))
+
+    return ask(run)
 
 
 @contextmanager

@@ -7,17 +7,22 @@ from uuid import UUID
 
 import typer
 
+from tidings.cli import outbox_jobs as by_job
 from tidings.cli.console import FAULT, Unclear, err, out, print_json
 from tidings.cli.hints import print_next_page
-from tidings.cli.options import AsJson, Cursor, Tenant, actor, ask, parsed
-from tidings.cli.rows import Row, Rows, cell
+from tidings.cli.options import AsJson, Cursor, StartsIn, Tenant, actor, ask, parsed
+from tidings.cli.outbox_tables import table
+from tidings.delivery.jobs import JobKind
 from tidings.operations import outbox
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.outbox import DecidedView, DecideRequest, EnteredNotification, EntryStatus
-from tidings.operations.times import ago, moment
+from tidings.operations.outbox import DecidedView, DecideRequest, EntryStatus
+from tidings.operations.times import moment
 
-Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="Ids of notifications.")]
+Ids = Annotated[
+    list[UUID] | None,
+    typer.Argument(metavar="[ID]...", help="Ids of notifications.", show_default=False),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be changed, and change nothing.")
 ]
@@ -25,13 +30,6 @@ Note = Annotated[str, typer.Option("--note", help="Note for their history.", sho
 Decision = Callable[[Backend, Actor, DecideRequest], Awaitable[DecidedView]]
 
 SHOWN: Final = 20
-_STYLES: Final = {
-    EntryStatus.PENDING: "yellow",
-    EntryStatus.RETRYING: "yellow",
-    EntryStatus.FAILED: "red",
-    EntryStatus.SUCCESS: "green",
-    EntryStatus.CANCELLED: "dim",
-}
 
 
 def list_(
@@ -76,17 +74,33 @@ def retry(
         typer.Option("--limit", "-n", min=1, max=outbox.MOST, help="Maximum number to retry; 50."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Of any age.")] = False,
+    status: by_job.Statuses = None,
+    user: by_job.User = None,
+    every: by_job.Every = False,
     tenant: Tenant = None,
     note: Note = "",
+    starts_in: StartsIn = "0s",  # type: ignore[assignment]  # the parser reads the default too
     dry_run: DryRun = False,
+    yes: by_job.Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish at once what was marked as failed, or what RabbitMQ refused.
 
-    The scheduler publishes them, the oldest first. Exit code 1 if some could not be retried.
+    The scheduler publishes them, the oldest first. With --status, --user or --all it is a job (`tidings jobs`) of those
+    that wait now. Exit code 1 if some could not be retried.
 
-    Example: [bold]tidings outbox retry --max-age 2h --limit 500[/]
+    Examples:
+      [bold]tidings outbox retry --max-age 2h --limit 500[/]
+      [bold]tidings outbox retry --status failed --note "RabbitMQ is back"[/]
     """
+    if status or user is not None or every:
+        if ids or max_age is not None or limit is not None or force:
+            raise Unclear("--status, --user and --all choose for a job: leave out ids and the rest")
+        choice = by_job.EntryChoice(tuple(status or ()), user, tenant, every)
+        by_job.decide(
+            JobKind.RETRY, choice, note, starts_in, dry_run=dry_run, yes=yes, as_json=as_json
+        )
+        return
     if ids:
         if max_age is not None or limit is not None or force:
             raise Unclear(
@@ -111,37 +125,74 @@ def retry(
 
 
 def mark_failed(
-    ids: Ids,
+    ids: Ids = None,
+    status: by_job.Statuses = None,
+    user: by_job.User = None,
+    every: by_job.Every = False,
     tenant: Tenant = None,
     note: Note = "",
+    starts_in: StartsIn = "0s",  # type: ignore[assignment]  # the parser reads the default too
     dry_run: DryRun = False,
+    yes: by_job.Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Give up entries of the outbox: they are not published until somebody retries them.
 
-    Exit code 1 if some could not be marked.
+    Those that are named are marked at once. With --status, --user or --all it is a job (`tidings jobs`) of those that wait
+    now. Exit code 1 if some could not be marked.
 
-    Example: [bold]tidings outbox mark-failed 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
+    Examples:
+      [bold]tidings outbox mark-failed 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
+      [bold]tidings outbox mark-failed --user user-4711 --note "obsolete"[/]
     """
-    request = DecideRequest(ids, tenant, note, dry_run)
+    choice = by_job.EntryChoice(tuple(status or ()), user, tenant, every)
+    if not _named(ids, choice):
+        by_job.decide(
+            JobKind.MARK_FAILED, choice, note, starts_in, dry_run=dry_run, yes=yes, as_json=as_json
+        )
+        return
+    request = DecideRequest(ids or [], tenant, note, dry_run)
     _decide(outbox.mark_failed, request, "marked as failed", as_json)
 
 
 def mark_pending(
-    ids: Ids,
+    ids: Ids = None,
+    status: by_job.Statuses = None,
+    user: by_job.User = None,
+    every: by_job.Every = False,
     tenant: Tenant = None,
     note: Note = "",
+    starts_in: StartsIn = "0s",  # type: ignore[assignment]  # the parser reads the default too
     dry_run: DryRun = False,
+    yes: by_job.Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Have entries of the outbox published as if nobody had tried.
 
-    Exit code 1 if some could not be marked.
+    Those that are named are marked at once. With --status, --user or --all it is a job (`tidings jobs`) of those that wait
+    now. Exit code 1 if some could not be marked.
 
-    Example: [bold]tidings outbox mark-pending 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
+    Examples:
+      [bold]tidings outbox mark-pending 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
+      [bold]tidings outbox mark-pending --status failed --note "taken up again"[/]
     """
-    request = DecideRequest(ids, tenant, note, dry_run)
+    choice = by_job.EntryChoice(tuple(status or ()), user, tenant, every)
+    if not _named(ids, choice):
+        by_job.decide(
+            JobKind.MARK_PENDING, choice, note, starts_in, dry_run=dry_run, yes=yes, as_json=as_json
+        )
+        return
+    request = DecideRequest(ids or [], tenant, note, dry_run)
     _decide(outbox.mark_pending, request, "marked as pending", as_json)
+
+
+def _named(ids: Sequence[UUID] | None, choice: by_job.EntryChoice) -> bool:
+    """Whether entries are named, and not chosen by filters."""
+    if ids and choice.selects:
+        raise Unclear("give ids, or --status, --user and --all, not both")
+    if not (ids or choice.selects):
+        raise Unclear("give ids, or --status, --user or --all")
+    return bool(ids)
 
 
 def _decide(decision: Decision, request: DecideRequest, done: str, as_json: bool) -> None:
@@ -169,22 +220,3 @@ def _print_decided(view: DecidedView, done: str) -> None:
     if many > SHOWN:
         out.print(f"… and {many - SHOWN:,} more")
     out.print(f"{many:,} would be {done.removeprefix('will be ')}.")
-
-
-def table(entries: Sequence[EnteredNotification]) -> Rows:
-    """A row for each entry."""
-    now = datetime.now(UTC)
-    rows = [
-        Row(
-            [
-                cell(ago(entry.entered_at, now)),
-                cell(entry.status.value, _STYLES[entry.status]),
-                cell(entry.channel),
-                cell(f"{entry.tries:,}"),
-                cell(str(entry.id)),
-            ],
-            entry.last_error or "",
-        )
-        for entry in entries
-    ]
-    return Rows(("Entered", "Status", "Channel", "Tries", "Notification"), rows, right=("Tries",))

@@ -18,6 +18,22 @@ class JobKind(StrEnum):
     """Changes the same fields in dead letters, and publishes them again if that is wanted."""
     CANCEL = "cancel"
     """Cancels notifications that are not sent yet."""
+    RETRY = "retry"
+    """Has entries of the outbox published at once."""
+    MARK_PENDING = "mark_pending"
+    """Has entries of the outbox published as if nobody had tried."""
+    MARK_FAILED = "mark_failed"
+    """Gives entries of the outbox up."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether its items are entries of the outbox."""
+        return self in {JobKind.RETRY, JobKind.MARK_PENDING, JobKind.MARK_FAILED}
+
+    @property
+    def of_notifications(self) -> bool:
+        """Whether its items are notifications, in the outbox or not; else they are dead letters."""
+        return self is JobKind.CANCEL or self.decides
 
 
 class JobState(StrEnum):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tidings.ledger.inbox.purging import InboxPurging
     from tidings.ledger.inbox.reading import InboxReading
     from tidings.ledger.inbox.waking import InboxClock
+    from tidings.ledger.jobs.actions import JobActions
     from tidings.ledger.jobs.items import JobItems
     from tidings.ledger.jobs.jobs import Jobs
     from tidings.ledger.jobs.snapshots import Snapshots
@@ -193,8 +194,15 @@ class PostgresLedger:
         """Items of jobs."""
         from tidings.ledger.jobs.items import JobItems
 
+        return JobItems(self.database)
+
+    @cached_property
+    def job_actions(self) -> "JobActions":
+        """What jobs do with their items."""
+        from tidings.ledger.jobs.actions import JobActions
+
         dead_letters = self.dead_letters
-        return JobItems(self.database, dead_letters.replays, dead_letters.editing)
+        return JobActions(self.database, dead_letters.replays, dead_letters.editing)
 
     @cached_property
     def snapshots(self) -> "Snapshots":

@@ -63,8 +63,10 @@ def clock(moment: datetime, reference: datetime) -> str:
 
 
 def counted(count: int, thing: str) -> str:
-    """`1 dead letter`, `2,000 dead letters`."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+    """`1 dead letter`, `2,000 dead letters`, `3 entries`."""
+    if count != 1:
+        thing = f"{thing[:-1]}ies" if thing.endswith("entry") else f"{thing}s"
+    return f"{count:,} {thing}"
 
 
 def untried(attempts: int) -> str:

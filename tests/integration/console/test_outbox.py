@@ -1,10 +1,12 @@
 """The outbox in the console; RabbitMQ is not there, so that all that is accepted waits in it."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from tests.support.console_rig import ConsoleRig, query_of
 from tests.support.submission_rig import mail
+
+from tidings.operations.jobs.runner import JobRunner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,7 +31,7 @@ async def statuses(console: ConsoleRig, tenant: str) -> dict[str, str]:
     return {entry["id"]: entry["status"] for entry in listed.data["data"]}
 
 
-async def test_ticked_entries_are_given_up_and_taken_up_again_with_a_reason(
+async def test_a_decision_about_entries_is_looked_at_then_started_with_a_reason(
     console: ConsoleRig,
 ) -> None:
     tenant = a_tenant()
@@ -38,23 +40,38 @@ async def test_ticked_entries_are_given_up_and_taken_up_again_with_a_reason(
     page = await operator.get("/outbox")
     assert first in page.html
     assert second in page.html
-    page = await operator.send("/outbox/decide", decision="mark-failed", id=first)
-    assert (page.status, "Give a reason" in page.text) == (422, True)
+    bulk = {"do": "mark_failed", "which": "ticked"}
+    page = await operator.send("/outbox/bulk", bulk, id=first)
+    assert (page.status, "give a reason" in page.text) == (422, True)
     assert f'value="{first}" aria-label="Tick {first}" checked' in page.html
-    page = await operator.send("/outbox/decide", decision="mark-failed", note="obsolete")
-    assert (page.status, "Tick at least one" in page.text) == (422, True)
-    page = await operator.send(
-        "/outbox/decide", decision="mark-failed", note="obsolete", id=[first, second]
-    )
-    assert "2 entries given up." in page.text
+    page = await operator.send("/outbox/bulk", bulk, note="obsolete")
+    assert (page.status, "tick the entries first" in page.text) == (422, True)
+    page = await operator.send("/outbox/bulk", bulk, note="obsolete", id=[first, second])
+    assert "Mark 2 outbox entries as failed?" in page.text
     assert "obsolete" in page.text
-    assert await statuses(console, tenant) == {first: "failed", second: "failed"}
-    page = await operator.send("/outbox/decide", decision="mark-pending", note="back", id=first)
-    assert "1 entry marked as pending." in page.text
-    assert (await statuses(console, tenant))[first] != "failed"
-    page = await operator.send("/outbox/retry")
-    assert "to be published at once." in page.text
+    assert first in page.html
     assert "failed" not in (await statuses(console, tenant)).values()
+    late = await waiting(console, tenant)
+    job = page.path.removeprefix("/console")
+    started = await operator.send(f"{job}/start")
+    assert "Nothing is done yet: it begins in" in started.text
+    await ended(console, job)
+    assert "marked failed" in (await operator.get(job)).text
+    found = await statuses(console, tenant)
+    assert (found[first], found[second], found[late] != "failed") == ("failed", "failed", True)
+    page = await operator.send(
+        "/outbox/bulk", do="retry", which="all", note="back", status="failed"
+    )
+    assert "Publish 2 outbox entries now?" in page.text
+
+
+async def ended(console: ConsoleRig, job: str) -> None:
+    """The undo window is over, and a scheduler has run the job."""
+    id_ = UUID(job.rsplit("/", maxsplit=1)[-1])
+    await console.api.execute("UPDATE jobs SET starts_at = now() WHERE id = $1", id_)
+    taken = await console.api.backend.ledger.jobs.take("test", id_)
+    assert taken is not None
+    await JobRunner(console.api.backend, taken, "test").run()
 
 
 async def test_entries_are_filtered_by_chips(console: ConsoleRig) -> None:
@@ -75,16 +92,17 @@ async def test_a_viewer_and_another_tenant_and_a_test_key_change_nothing(
 ) -> None:
     tenant = a_tenant()
     id_ = await waiting(console, tenant)
-    form = {"decision": "mark-failed", "note": "mine", "id": id_}
+    form = {"do": "mark_failed", "which": "ticked", "note": "mine", "id": id_}
     viewer = await console.person("read", tenant=tenant)
     assert "needs the role operator" in (await viewer.get("/outbox")).text
-    assert (await viewer.send("/outbox/decide", form)).status == 403
+    assert (await viewer.send("/outbox/bulk", form)).status == 403
     other = await console.person(tenant=a_tenant())
     assert id_ not in (await other.get("/outbox")).html
-    page = await other.send("/outbox/decide", form)
-    assert "0 entries given up. 1 not: the outbox has no such entry." in page.text
     tester = await console.person(tenant=tenant, test=True)
     assert id_ not in (await tester.get("/outbox")).html
-    assert (await tester.send("/outbox/decide", form)).status == 404
-    assert "0 entries to be published" in (await tester.send("/outbox/retry")).text
+    for person in (other, tester):
+        for which in ("ticked", "all"):
+            page = await person.send("/outbox/bulk", {**form, "which": which})
+            assert "Mark 0 outbox entries as failed?" in page.text
+            assert id_ not in page.html
     assert (await statuses(console, tenant))[id_] != "failed"

@@ -145,7 +145,7 @@ async def test_an_edit_whose_reply_was_lost_is_not_done_again(
     preview = await looked_at(rig, FieldChange(("metadata.note=x",)))
     await begun(rig, preview)
     async with rig.backend() as backend:
-        lost = loses_its_first_reply(monkeypatch, backend.ledger.job_items, "edit")
+        lost = loses_its_first_reply(monkeypatch, backend.ledger.job_actions, "edit")
         job = await backend.ledger.jobs.take("first", preview.job.id)
         assert job is not None
         await JobRunner(backend, job, "first").run()

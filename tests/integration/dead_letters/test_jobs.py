@@ -114,8 +114,8 @@ async def test_a_replay_whose_reply_was_lost_is_watched_to_its_end(
     (dead_letter,) = await rig.archived(written())
     job = await looked_at(rig, plan=Plan(watch=15))
     async with rig.working(ScriptedChannel()), rig.scheduling(), rig.backend() as backend:
-        items, jobs = backend.ledger.job_items, backend.ledger.jobs
-        taken = loses_its_first_reply(monkeypatch, items, "replay")
+        actions, jobs = backend.ledger.job_actions, backend.ledger.jobs
+        taken = loses_its_first_reply(monkeypatch, actions, "replay")
         kept = loses_its_first_reply(monkeypatch, jobs, "keep")
         ended = loses_its_first_reply(monkeypatch, jobs, "end")
         async with asyncio.TaskGroup() as group:

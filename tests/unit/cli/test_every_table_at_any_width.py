@@ -29,7 +29,7 @@ from tidings.cli import (
     keys,
     listing,
     outbox,
-    outbox_entries,
+    outbox_tables,
     overview,
     ps,
     requeue,
@@ -374,7 +374,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         [PartitionPreview("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
     ),
     audit._states: lambda: audit._states(SOUND),
-    outbox_entries.table: lambda: outbox_entries.table([ENTRY, replace(ENTRY, last_error=None)]),
+    outbox_tables.table: lambda: outbox_tables.table([ENTRY, replace(ENTRY, last_error=None)]),
     keys._table: lambda: keys._table([KeyView(KEY), KeyView(replace(KEY, revoked_at=NOW))]),
     inbox._table: lambda: inbox._table(
         [SupportMessageView(MESSAGE), SupportMessageView(replace(MESSAGE, read_at=NOW))], NOW

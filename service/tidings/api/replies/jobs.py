@@ -7,6 +7,7 @@ from pydantic import AwareDatetime
 
 from tidings.api.replies.dead_letters import DEAD_LETTER, DeadLetterReply
 from tidings.api.replies.notifications import ReplyModel
+from tidings.api.replies.outbox import OutboxEntryReply
 from tidings.api.replies.pages import PageReply
 from tidings.delivery.jobs import JobKind, JobState
 
@@ -101,6 +102,8 @@ class JobPreviewReply(JobReply):
 
     sample: list[DeadLetterReply]
     """A few of its dead letters."""
+    sample_outbox_entries: list[OutboxEntryReply]
+    """A few of its entries of the outbox."""
     sample_edits: list[SampleEditReply]
     """Of an edit that has not ended: what it changes in these."""
 
@@ -188,6 +191,7 @@ JOB_PREVIEW: Final[dict[str, Any]] = {
     "updated_by": JOB["created_by"],
     "running_in": None,
     "sample": [DEAD_LETTER],
+    "sample_outbox_entries": [],
     "sample_edits": [],
 }
 JOB_ITEM: Final[dict[str, Any]] = {

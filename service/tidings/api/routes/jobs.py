@@ -1,5 +1,6 @@
 """`/v1/jobs`: one action on many dead letters or notifications, looked at, started, watched and stopped."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -39,6 +40,7 @@ from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.exports import ExportsBusy
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobEdit, JobItemsRequest, JobListRequest
+from tidings.operations.jobs.deciding import EntryStatus, OutboxFilter
 from tidings.operations.jobs.previews import PreviewRequest
 from tidings.operations.jobs.results import results
 from tidings.operations.notifications import Filters
@@ -105,6 +107,29 @@ class NotificationFilter(TestsQuery):
         )
 
 
+class OutboxEntriesFilter(TestsQuery):
+    """Which entries of the outbox; what is left out says nothing."""
+
+    status: list[EntryStatus] = Field(
+        [], max_length=3, description="Only with one of these: pending, retrying, failed."
+    )
+    user_id: str | None = Field(None, max_length=256, description="Only for this user.")
+
+    def filters(self, call: AnyCall, ids: Sequence[UUID]) -> OutboxFilter:
+        """For the operation.
+
+        Raises:
+            ApiProblem: Another tenant is asked for, or what is no test with a test key.
+        """
+        return OutboxFilter(
+            tuple(ids),
+            tuple(self.status),
+            self.user_id,
+            tenant_of(call, self.tenant),
+            call.tests(self.test),
+        )
+
+
 class PlanBody(BaseModel):
     """How fast a job goes, and when it stops."""
 
@@ -152,10 +177,15 @@ class JobBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: JobKind = Field(
-        description="Replay, discard or edit dead letters, or cancel notifications."
+        description=(
+            "Replay, discard or edit dead letters; cancel notifications; or retry entries of the outbox, mark them as "
+            "pending or as failed."
+        )
     )
     ids: list[UUID] = Field(
-        [], max_length=1_000, description="Replay, discard, edit: these dead letters."
+        [],
+        max_length=1_000,
+        description="These dead letters; of a decision about the outbox, these notifications.",
     )
     dead_letters: DeadLetterFilters | None = Field(
         None, description="Replay, discard, edit: the open dead letters that match."
@@ -163,6 +193,9 @@ class JobBody(BaseModel):
     edit: JobEditBody | None = Field(None, description="Edit: what to change in each.")
     notifications: NotificationFilter | None = Field(
         None, description="Cancel: those that match and are not sent yet."
+    )
+    outbox: OutboxEntriesFilter | None = Field(
+        None, description="Retry, mark: the entries that match and wait."
     )
     all: bool = Field(False, description="Every one; needed if there is no filter.")
     limit: int | None = Field(None, ge=1, le=100_000_000, description="At most so many.")
@@ -174,11 +207,12 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
     body = call.body
     letters = body.dead_letters or DeadLetterFilters()
     given = body.notifications or NotificationFilter()
+    entries = body.outbox or OutboxEntriesFilter()
     plan, careful = body.plan, body.plan.max_failure_rate
     check_addresses(call, () if body.edit is None else body.edit.set)
     request = PreviewRequest(
         body.kind,
-        letters.query(call, ids=body.ids),
+        letters.query(call, ids=() if body.kind.decides else body.ids),
         given.filters(call),
         every=body.all,
         limit=body.limit,
@@ -191,6 +225,7 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
             plan.watch_seconds,
         ),
         edit=None if body.edit is None else body.edit.edit,
+        outbox=entries.filters(call, body.ids if body.kind.decides else ()),
         tenant=call.tenant,
     )
     view = await previews.preview(call.backend, call.actor, request, patience=PATIENCE)

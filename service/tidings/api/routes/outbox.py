@@ -3,10 +3,11 @@
 from typing import Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from tidings.api.problems import CONFLICT, NOT_FOUND
 from tidings.api.replies.notifications import ReplyModel
+from tidings.api.replies.outbox import ENTRY, EXAMPLE_ID, OutboxEntryReply
 from tidings.api.replies.pages import PageReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.parameters import NoteBody, PageQuery, TestsQuery, tenant_of
@@ -14,23 +15,6 @@ from tidings.delivery.errors import NotFound, Refused
 from tidings.operations import outbox
 from tidings.operations.outbox import DecidedView, DecideRequest, EntryStatus
 from tidings.operations.scopes import Scope
-
-EXAMPLE_ID: Final = "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d"
-ENTRY: Final = {
-    "id": EXAMPLE_ID,
-    "status": "retrying",
-    "tenant": "shop",
-    "channel": "email",
-    "user_id": "user-4711",
-    "reason": "RabbitMQ was away",
-    "entered_at": "2026-03-01T12:00:00+00:00",
-    "failed_publish_count": 2,
-    "last_error": "RabbitMQ refused it: its queue is full, or just starting",
-    "published_at": None,
-    "decided_by": None,
-    "note": None,
-    "test": False,
-}
 
 
 class OutboxQuery(PageQuery, TestsQuery):
@@ -61,25 +45,6 @@ class OutboxRetryBody(NoteBody):
     )
     limit: int = Field(default=50, ge=1, le=outbox.MOST, description="At most so many.")
     force: bool = Field(default=False, description="Of any age.")
-
-
-class OutboxEntryReply(ReplyModel):
-    """A notification that is, or was, in the outbox."""
-
-    id: UUID
-    status: EntryStatus
-    tenant: str
-    channel: str
-    user_id: str | None
-    reason: str
-    entered_at: AwareDatetime
-    failed_publish_count: int
-    """Publishes that RabbitMQ did not confirm."""
-    last_error: str | None
-    published_at: AwareDatetime | None
-    decided_by: str | None
-    note: str | None
-    test: bool
 
 
 class OutboxPageReply(PageReply[OutboxEntryReply]):

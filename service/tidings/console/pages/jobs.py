@@ -21,17 +21,27 @@ from tidings.operations.jobs.results import results
 from tidings.operations.jobs.views import JobView
 from tidings.operations.scopes import Scope
 from tidings.operations.suggestions import unknown
+from tidings.operations.times import counted
 
 SAMPLE: Final = 10
 ITEMS: Final = 50
 LISTED: Final = 25
-VERBS: Final = {
-    JobKind.REPLAY: "Replay",
-    JobKind.DISCARD: "Discard",
-    JobKind.EDIT: "Edit",
-    JobKind.CANCEL: "Cancel",
+TITLES: Final = {
+    JobKind.REPLAY: "Replay {}",
+    JobKind.DISCARD: "Discard {}",
+    JobKind.EDIT: "Edit {}",
+    JobKind.CANCEL: "Cancel {}",
+    JobKind.RETRY: "Publish {} now",
+    JobKind.MARK_PENDING: "Mark {} as pending",
+    JobKind.MARK_FAILED: "Mark {} as failed",
 }
-THINGS: Final = {JobKind.CANCEL: "notification"}
+ENTRY: Final = "outbox entry"
+THINGS: Final = {
+    JobKind.CANCEL: "notification",
+    JobKind.RETRY: ENTRY,
+    JobKind.MARK_PENDING: ENTRY,
+    JobKind.MARK_FAILED: ENTRY,
+}
 """What a job's items are, if not dead letters."""
 NEVER_LISTED: Final = {JobState.CHOOSING, JobState.PREVIEW}
 DONE: Final = {
@@ -58,8 +68,7 @@ async def _list(visit: Visit) -> Html | SeeOther:
     values = {
         "filters": names.bar(visit),
         "page": page,
-        "verb_of": _verb,
-        "things": THINGS,
+        "title_of": title_of,
         "running": any(job.state is JobState.RUNNING for job in page.data),
         "cli": command("jobs", "list", state=chosen, tenant=visit.tenant),
         "curl": curl(visit, "GET", "/v1/jobs", state=chosen, test=test),
@@ -67,8 +76,16 @@ async def _list(visit: Visit) -> Html | SeeOther:
     return Html("jobs/list.html", values)
 
 
-def _verb(job: JobView) -> str:
-    return f"{VERBS[job.kind]} and replay" if job.then_replay else VERBS[job.kind]
+def title_of(job: JobView, items: str | None = None) -> str:
+    """What a job does with so many.
+
+    Args:
+        job: The job.
+        items: How many, if not all of them.
+    """
+    title = "Edit and replay {}" if job.then_replay else TITLES[job.kind]
+    many = counted(job.items, THINGS.get(job.kind, "dead letter"))
+    return title.format(many if items is None else items)
 
 
 def _state(text: str) -> JobState:
@@ -113,10 +130,13 @@ async def job_page(
     )
     values = {
         "job": job,
-        "verb": _verb(job),
+        "title": title_of(job),
+        "undecided": title_of(job, "…"),
+        "go": title_of(job, f"{job.items:,}"),
         "thing": THINGS.get(job.kind, "dead letter"),
         "items": await control.items(visit.backend, request),
         "sample": found.sample,
+        "entries": found.entries,
         "edits": found.edits,
         "revealed": reveal,
         "results": chosen,

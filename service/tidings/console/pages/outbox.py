@@ -1,6 +1,6 @@
-"""The outbox: what was accepted while RabbitMQ was away, published at once, given up or taken up again."""
+"""The outbox: what was accepted while RabbitMQ was away, published at once, marked as pending or failed by a job."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,21 +10,17 @@ from tidings.console.filtering import FilterNames
 from tidings.console.limits import tenant_of, tests_of
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.jobs import JobKind
 from tidings.operations import outbox
-from tidings.operations.actor import Actor
-from tidings.operations.backend import Backend
-from tidings.operations.outbox import (
-    DecidedView,
-    DecideRequest,
-    EntryStatus,
-    ListOutboxRequest,
-    RetryRequest,
-)
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.jobs import deciding
+from tidings.operations.jobs.deciding import OutboxFilter
+from tidings.operations.jobs.previews import PreviewRequest, preview
+from tidings.operations.notifications import Filters
+from tidings.operations.outbox import EntryStatus, ListOutboxRequest
 from tidings.operations.pages import PageView
 from tidings.operations.scopes import Scope
 from tidings.operations.suggestions import unknown
-from tidings.operations.test_mode import Named, check_test
-from tidings.operations.times import counted
 
 PATH: Final = "/outbox"
 ROWS: Final = 50
@@ -36,13 +32,14 @@ FILTERS: Final = FilterNames(
     example="status:failed",
     single=frozenset({"user_id", "tenant", "test"}),
 )
-Decision = Callable[[Backend, Actor, DecideRequest], Awaitable[DecidedView]]
-DECISIONS: Final[dict[str, tuple[Decision, str]]] = {
-    "retry": (outbox.retry_some, "to be published at once"),
-    "mark-pending": (outbox.mark_pending, "marked as pending"),
-    "mark-failed": (outbox.mark_failed, "given up"),
+DECISIONS: Final = {
+    JobKind.RETRY: "retry",
+    JobKind.MARK_PENDING: "mark-pending",
+    JobKind.MARK_FAILED: "mark-failed",
 }
-"""Each with what becomes of an entry."""
+"""What can be done with entries, and its command."""
+PATIENCE: Final = 0.05
+"""Seconds after which the page is shown while its items are still being chosen."""
 
 
 async def _list(visit: Visit) -> Html | SeeOther:
@@ -78,19 +75,29 @@ def _commands(visit: Visit, given: Mapping[str, Any]) -> Iterator[str]:
     """What the page's list and its buttons do."""
     tenant = visit.tenant or "".join(given.get("tenant", ()))
     users = given.get("user_id", [])
-    yield command("outbox", "list", status=given.get("status", []), user=users, tenant=tenant)
-    yield command("outbox", "retry", limit=outbox.MOST, note=REASON)
-    for decision in ("mark-pending", "mark-failed"):
-        yield command("outbox", decision, "ID", note=REASON)
+    statuses = given.get("status", [])
+    yield command("outbox", "list", status=statuses, user=users, tenant=tenant)
+    waiting = [status for status in statuses if status in set(deciding.WAITING)]
+    chosen = {"status": waiting, "user": users, "tenant": tenant}
+    for verb in DECISIONS.values():
+        yield command(
+            *("outbox", verb), **chosen, all=not (waiting or users), note=REASON, yes=True
+        )
 
 
 def _requests(visit: Visit, given: Mapping[str, Any]) -> Iterator[str]:
     """The same over HTTP."""
-    note = {"note": REASON}
     yield curl(visit, "GET", "/v1/outbox", **given)
-    yield curl(visit, "POST", "/v1/outbox/retry", body={"limit": outbox.MOST, **note})
-    for decision in DECISIONS:
-        yield curl(visit, "POST", "/v1/outbox/{}/" + decision, "ID", body=note)
+    statuses = [it for it in given.get("status", ()) if it in set(deciding.WAITING)]
+    chosen: dict[str, Any] = {
+        name: "".join(given[name]) for name in ("user_id", "tenant") if given.get(name)
+    }
+    chosen |= {"status": statuses} if statuses else {}
+    chosen |= {"test": True} if given.get("test") else {}
+    for kind in DECISIONS:
+        body: dict[str, Any] = {"kind": kind.value, "outbox": chosen, "note": REASON}
+        body |= {} if set(chosen) - {"tenant", "test"} else {"all": True}
+        yield curl(visit, "POST", "/v1/jobs", body=body)
 
 
 def _request(visit: Visit) -> ListOutboxRequest:
@@ -110,22 +117,49 @@ def _statuses(words: Sequence[str]) -> list[EntryStatus]:
     return [EntryStatus(word) for word in words]
 
 
-async def _decide(visit: Visit) -> SeeOther | Html:
-    """Do with the ticked entries what the pressed button says."""
-    chosen, note = visit.form.text("decision"), visit.form.text("note")
-    if chosen not in DECISIONS:
-        raise InvalidRequest(unknown(chosen, list(DECISIONS)), field="decision")
-    ids = _ids(visit.form.all("id"))
-    if not ids:
-        return await _page(visit, "Tick at least one entry.", "id")
-    if not note:
-        return await _page(visit, "Give a reason in a few words.", "note")
-    if visit.test:
-        for id_ in ids:
-            await check_test(visit.backend, Named.NOTIFICATION, str(id_), visit.tenant)
-    decide, became = DECISIONS[chosen]
-    view = await decide(visit.backend, visit.actor, DecideRequest(ids, visit.tenant, note))
-    return SeeOther(_back(visit), _told(view, became))
+async def _bulk(visit: Visit) -> SeeOther | Html:
+    """Make a job of the ticked entries, or of all that match; it waits to be confirmed."""
+    form = visit.form
+    try:
+        kind = _kind(form.text("do"))
+        every = form.text("which") == "all"
+        request = PreviewRequest(
+            kind,
+            DeadLetterQuery(),
+            Filters(),
+            every=every,
+            note=form.text("note"),
+            tenant=visit.tenant,
+            outbox=_matching(visit) if every else _ticked(visit),
+        )
+        made = await preview(visit.backend, visit.actor, request, patience=PATIENCE)
+    except InvalidRequest as invalid:
+        return await _page(visit, str(invalid), invalid.field or "")
+    return SeeOther(f"/jobs/{made.job.id}")
+
+
+def _kind(text: str) -> JobKind:
+    if text not in DECISIONS:
+        raise InvalidRequest(unknown(text, list(DECISIONS)), field="do")
+    return JobKind(text)
+
+
+def _matching(visit: Visit) -> OutboxFilter:
+    """What the filters of the page mean."""
+    request = _request(visit)
+    return OutboxFilter(
+        statuses=tuple(request.statuses),
+        user_id=request.user_id,
+        tenant=request.tenant,
+        test=request.test,
+    )
+
+
+def _ticked(visit: Visit) -> OutboxFilter:
+    """The entries that were ticked, so far as the person may see them."""
+    if not (ids := _ids(visit.form.all("id"))):
+        raise InvalidRequest("tick the entries first, or choose all that match", field="id")
+    return OutboxFilter(tuple(ids), tenant=visit.tenant, test=visit.test or None)
 
 
 def _ids(ticked: Sequence[str]) -> list[UUID]:
@@ -135,30 +169,7 @@ def _ids(ticked: Sequence[str]) -> list[UUID]:
         raise InvalidRequest("it is no id", field="id") from None
 
 
-async def _retry(visit: Visit) -> SeeOther | Html:
-    """Publish at once what failed or was refused within a day, the oldest first."""
-    note = visit.form.text("note")
-    request = RetryRequest(visit.tenant, limit=outbox.MOST, note=note, test=visit.test or None)
-    view = await outbox.retry(visit.backend, visit.actor, request)
-    return SeeOther(_back(visit), _told(view, DECISIONS["retry"][1]))
-
-
-def _told(view: DecidedView, became: str) -> str:
-    """What was done, and what not; the first reason stands for all."""
-    done = len(view.decided)
-    text = f"{counted(done, 'entry').replace('entrys', 'entries')} {became}."
-    if view.failed:
-        text += f" {len(view.failed)} not: {view.failed[0].reason}."
-    return text
-
-
-def _back(visit: Visit) -> str:
-    pairs = FILTERS.pairs(visit)
-    return f"{PATH}?{urlencode(pairs)}" if pairs else PATH
-
-
 PAGES: Final = (
     ConsolePage("GET", PATH, _list),
-    ConsolePage("POST", f"{PATH}/decide", _decide, scope=Scope.OPERATE),
-    ConsolePage("POST", f"{PATH}/retry", _retry, scope=Scope.OPERATE),
+    ConsolePage("POST", f"{PATH}/bulk", _bulk, scope=Scope.OPERATE),
 )

@@ -1,35 +1,12 @@
-"""The items of jobs: those that wait, what is done with a batch of them, and what became of each.
-
-A batch locks its items, acts and stores the results in one transaction: whoever works on a job, and whenever it is
-killed, nothing is done twice.
-"""
+"""The items of jobs: those that wait, and what became of each."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.jobs import JobKind
 from tidings.delivery.states import FINISHED
-from tidings.ledger.database import Connection, Database
-from tidings.ledger.dead_letters.choice import Objection, no_objection
-from tidings.ledger.dead_letters.closing import discard
-from tidings.ledger.dead_letters.editing import Change, Editing, Edits, NoEdit
-from tidings.ledger.dead_letters.replay import Begun, Replays
-from tidings.ledger.dead_letters.rows import ExpiresAt
+from tidings.ledger.database import Database
 from tidings.ledger.jobs.rows import Job, JobItem, OpenItem
-from tidings.ledger.notifications.changes import Cancelled, cancel
-
-REPLAYED: Final = "replayed"
-SCHEDULED: Final = "scheduled"
-DISCARDED: Final = "discarded"
-EDITED: Final = "edited"
-NOT_OPEN: Final = "not_open"
-CANCELLED: Final = "cancelled"
-NOT_CANCELLED: Final = "not_cancelled"
-"""Results; of a dead letter that is not replayed or edited it is the code of its refusal."""
-DOUBT: Final = "it may have been delivered before"
 
 STRETCH: Final = 10_000
 """Positions that one statement reads: PostgreSQL has no statistics of a new job's items, and might sort all of them."""
@@ -43,21 +20,6 @@ SELECT i.position, i.item AS id,
 """
 
 FIRST: Final = "SELECT item FROM job_items WHERE job = $1 AND position <= $2 ORDER BY position"
-
-HELD: Final = "SELECT FROM jobs WHERE id = $1 AND holder = $2 AND state = 'running'"
-
-LOCK: Final = """
-SELECT position, item FROM job_items WHERE job = $1 AND position = ANY($2::int[]) AND result IS NULL
- ORDER BY position FOR UPDATE SKIP LOCKED
-"""
-
-RECORD: Final = """
-UPDATE job_items i SET result = done.result, detail = done.detail, superseded_by = done.superseded_by
-  FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS done (item, result, detail, superseded_by)
- WHERE i.job = $1 AND i.position = ANY($6::int[]) AND i.item = done.item
-"""
-
-STATES: Final = "SELECT id, state, actor FROM dead_letters WHERE id = ANY($1::uuid[])"
 
 RESULTS: Final = (
     "SELECT result, count(*) FROM job_items WHERE job = $1 AND result IS NOT NULL GROUP BY result"
@@ -97,24 +59,12 @@ SELECT i.position, i.item, i.result, i.detail, i.superseded_by, CASE WHEN $6 THE
  ORDER BY i.position LIMIT $5
 """
 
-NOTHING: Final = Begun((), 0, ())
-
-Results = Mapping[UUID, tuple[str, str | None]]
-"""By item: the result, and its detail."""
-
 
 class JobItems:
-    """The items of jobs.
+    """The items of jobs."""
 
-    Args:
-        replays: Takes dead letters.
-        editing: Supersedes them.
-    """
-
-    def __init__(self, database: Database, replays: Replays, editing: Editing) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._replays = replays
-        self._editing = editing
 
     async def waiting(self, job: UUID, after: int, upto: int, limit: int) -> Sequence[OpenItem]:
         """Items without a result, in their order.
@@ -136,127 +86,6 @@ class JobItems:
         """The first items, whatever their results."""
         async with self._database.connection() as connection:
             return [row["item"] for row in await connection.fetch(FIRST, job, limit)]
-
-    async def replay(
-        self,
-        job: Job,
-        holder: str,
-        items: Sequence[OpenItem],
-        expires_at: ExpiresAt,
-        objection: Objection = no_objection,
-    ) -> tuple[Begun, Mapping[str, int]] | None:
-        """Take dead letters, queue their notifications and store the results, in one transaction.
-
-        Args:
-            job: As it was taken.
-            holder: Who works on it.
-            items: Those of a batch; what has a result by now is left out.
-            expires_at: When a notification stops being worth delivering.
-            objection: Why its template can't be used.
-
-        Returns:
-            What is to be published, and how many got which result; None if the job is no longer to be worked on.
-
-        Raises:
-            LedgerUnavailable: PostgreSQL is unavailable: nothing was done.
-        """
-        async with self._database.transaction() as connection:
-            locked = await _locked(connection, job, holder, items)
-            if locked is None:
-                return None
-            begun = await self._replays.begin_in(
-                connection,
-                list(locked.values()),
-                job.id,
-                expires_at=expires_at,
-                actor=job.actor,
-                force=job.plan.force,
-                objection=objection,
-            )
-            counts = await _record(connection, job, locked, _of_replay(begun))
-        return begun, counts
-
-    async def discard(
-        self, job: Job, holder: str, items: Sequence[OpenItem]
-    ) -> Mapping[str, int] | None:
-        """Close dead letters and store the results, as `replay` does."""
-        async with self._database.transaction() as connection:
-            locked = await _locked(connection, job, holder, items)
-            if locked is None:
-                return None
-            ids = sorted(locked.values())
-            closed = await discard(connection, ids, job.note, actor=job.actor)
-            results: dict[UUID, tuple[str, str | None]] = dict.fromkeys(closed, (DISCARDED, None))
-            left = [id for id in ids if id not in results]
-            why = await _why_not_open(connection, left)
-            results |= {id: (NOT_OPEN, why[id]) for id in left}
-            return await _record(connection, job, locked, results)
-
-    async def edit(
-        self,
-        job: Job,
-        holder: str,
-        items: Sequence[OpenItem],
-        change: Change,
-        expires_at: ExpiresAt,
-        objection: Objection = no_objection,
-    ) -> tuple[Begun, Mapping[str, int]] | None:
-        """Supersede dead letters by edited ones, take these if they are to be replayed, and store the results, in one
-        transaction.
-
-        Args:
-            job: As it was taken.
-            holder: Who works on it.
-            items: As for `replay`.
-            change: What is to be different.
-            expires_at: As for `replay`.
-            objection: As for `replay`.
-
-        Returns:
-            As `replay`; nothing is to be published if the job does not replay.
-
-        Raises:
-            LedgerUnavailable: PostgreSQL is unavailable: nothing was done.
-        """
-        async with self._database.transaction() as connection:
-            locked = await _locked(connection, job, holder, items)
-            if locked is None:
-                return None
-            ids = list(locked.values())
-            edits = await self._editing.edit_in(
-                *(connection, ids, change), expires_at=expires_at, actor=job.actor, note=job.note
-            )
-            new = {edited.dead_letter: edited.new for edited in edits.edited}
-            begun = NOTHING
-            if job.then_replay:
-                begun = await self._replays.begin_in(
-                    *(connection, [*new.values(), *edits.unchanged], job.id),
-                    expires_at=expires_at,
-                    actor=job.actor,
-                    objection=objection,
-                )
-            closed = [it.dead_letter for it in edits.not_edited if it.reason is NoEdit.NOT_OPEN]
-            results = _of_edit(edits, begun, await _why_not_open(connection, closed))
-            counts = await _record(connection, job, locked, results, new)
-        return begun, counts
-
-    async def cancel(
-        self, job: Job, holder: str, items: Sequence[OpenItem]
-    ) -> Mapping[str, int] | None:
-        """Cancel notifications and store the results, as `replay` does."""
-        async with self._database.transaction() as connection:
-            locked = await _locked(connection, job, holder, items)
-            if locked is None:
-                return None
-            results: dict[UUID, tuple[str, str | None]] = {}
-            for id in sorted(locked.values()):
-                done = await cancel(connection, id, actor=job.actor, reason=job.note)
-                match done:
-                    case Cancelled():
-                        results[id] = CANCELLED, DOUBT if done.perhaps_sent else None
-                    case _:
-                        results[id] = NOT_CANCELLED, done or "there is no such notification"
-            return await _record(connection, job, locked, results)
 
     async def results(self, job: UUID) -> Mapping[str, int]:
         """How many items have which result."""
@@ -298,78 +127,9 @@ class JobItems:
             results: Only with one of these results.
             but: Only with another result than these.
         """
-        of_notifications = job.kind is JobKind.CANCEL
+        of_notifications = job.kind.of_notifications
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 PAGE, job.id, after, results, but, limit, of_notifications
             )
         return [JobItem(**dict(row)) for row in rows]
-
-
-async def _locked(
-    connection: Connection, job: Job, holder: str, items: Sequence[OpenItem]
-) -> dict[int, UUID] | None:
-    """Items without a result by their positions; None if the job is no longer to be worked on."""
-    if await connection.fetchrow(HELD, job.id, holder) is None:
-        return None
-    rows = await connection.fetch(LOCK, job.id, [item.position for item in items])
-    return {row["position"]: row["item"] for row in rows}
-
-
-async def _record(
-    connection: Connection,
-    job: Job,
-    locked: Mapping[int, UUID],
-    results: Results,
-    new: Mapping[UUID, UUID] = MappingProxyType({}),
-) -> Mapping[str, int]:
-    values = [(item, *result, new.get(item)) for item, result in results.items()]
-    columns = [list(column) for column in zip(*values, strict=True)] or [[], [], [], []]
-    await connection.execute(RECORD, job.id, *columns, list(locked))
-    counts: dict[str, int] = {}
-    for result, _ in results.values():
-        counts[result] = counts.get(result, 0) + 1
-    return counts
-
-
-def _of_replay(begun: Begun) -> Results:
-    results: dict[UUID, tuple[str, str | None]] = {
-        refusal.dead_letter: (refusal.refusal.value, refusal.message)
-        for refusal in begun.not_replayed
-    }
-    for dead_letter, taken in begun.taken.items():
-        result = SCHEDULED if taken.early else REPLAYED
-        results[dead_letter] = result, DOUBT if taken.doubtful else None
-    return results
-
-
-def _of_edit(edits: Edits, begun: Begun, why: Mapping[UUID, str]) -> Results:
-    """What became of each, by the dead letter that was to be edited."""
-    replayed = _of_replay(begun)
-    results: dict[UUID, tuple[str, str | None]] = {}
-    for edited in edits.edited:
-        result, detail = replayed.get(edited.new, (EDITED, None))
-        taken = edited.new in begun.taken or edited.new not in replayed
-        results[edited.dead_letter] = (
-            (result, detail) if taken else (EDITED, f"edited, but not replayed: {detail}")
-        )
-    for left in edits.not_edited:
-        id = left.dead_letter
-        results[id] = replayed.get(id, (left.reason.value, why.get(id, left.message)))
-    return results
-
-
-async def _why_not_open(connection: Connection, left: Sequence[UUID]) -> Mapping[UUID, str]:
-    rows = await connection.fetch(STATES, left) if left else []
-    found = {row["id"]: (row["state"], row["actor"]) for row in rows}
-    return {id: _not_open(*found.get(id, (None, None))) for id in left}
-
-
-def _not_open(state: str | None, actor: str | None) -> str:
-    match state:
-        case None:
-            return "there is no such dead letter"
-        case DeadLetterState.OPEN:
-            return "another process was using it"
-        case _:
-            return f"it is {state}, by {actor}" if actor else f"it is {state}"

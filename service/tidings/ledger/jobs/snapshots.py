@@ -8,7 +8,7 @@ it leaves a job without items, which the next process chooses.
 import json
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -18,8 +18,10 @@ from pydantic import TypeAdapter
 from tidings.delivery.jobs import JobKind
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.search import DeadLetterFilter, skipped, where_of
+from tidings.ledger.jobs.outbox_choice import MOST_ITEMS, choose_entries
 from tidings.ledger.jobs.rows import JOB, Job, NewJob
 from tidings.ledger.notifications.filters import Filters
+from tidings.ledger.notifications.outbox_entries import OutboxFilter
 from tidings.ledger.notifications.perhaps_sent import BEFORE, IN_THIS_EPOCH
 from tidings.ledger.notifications.search import conditions
 from tidings.ledger.steps import steps
@@ -101,8 +103,11 @@ WITH added AS (
 SELECT count(*) FROM added
 """
 
-MOST_ITEMS: Final = 2_000_000_000
 COUNTS: Final = ("added", "uncertain", "too_late", "doubtful")
+
+
+Wanted: TypeAlias = DeadLetterFilter | Filters | OutboxFilter
+"""Which items."""
 
 
 class Snapshots:
@@ -111,12 +116,13 @@ class Snapshots:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, new: NewJob, wanted: DeadLetterFilter | Filters, limit: int | None) -> Job:
+    async def add(self, new: NewJob, wanted: Wanted, limit: int | None) -> Job:
         """Store a job whose items are still to be chosen.
 
         Args:
             new: The job.
-            wanted: Which dead letters, oldest first; of a cancellation which notifications, newest first.
+            wanted: Which dead letters or entries of the outbox, oldest first; of a cancellation which notifications,
+                newest first.
             limit: At most so many.
 
         Raises:
@@ -173,13 +179,15 @@ class Snapshots:
 
 @cache
 def _filter_of(kind: JobKind) -> TypeAdapter[Any]:
+    if kind.decides:
+        return TypeAdapter(OutboxFilter)
     return TypeAdapter(Filters if kind is JobKind.CANCEL else DeadLetterFilter)
 
 
-async def _chosen(
-    connection: Connection, job: Record, kind: JobKind, wanted: DeadLetterFilter | Filters
-) -> list[int]:
+async def _chosen(connection: Connection, job: Record, kind: JobKind, wanted: Wanted) -> list[int]:
     """Store the items: how many, and of a replay how many are uncertain, too late, or doubtful."""
+    if isinstance(wanted, OutboxFilter):
+        return [await choose_entries(connection, job, wanted), 0, 0, 0]
     if isinstance(wanted, Filters):
         return await _notifications(connection, job, wanted)
     where, values = where_of(wanted, after=7)

@@ -31,22 +31,22 @@ CASE WHEN n.dispatch_at IS NULL AND n.state = 'cancelled' AND e.published_at IS 
      WHEN n.dispatch_at IS NULL THEN 'success' WHEN n.dispatch_at >= {NEVER} THEN 'failed'
      WHEN e.tries > 0 THEN 'retrying' ELSE 'pending' END
 """
-_ENTRIES: Final = f"""
+ENTRIES: Final = f"""
 SELECT e.notification_id AS id, e.tenant, e.channel, e.user_id, e.reason, e.entered_at, e.tries, e.last_error, e.published_at,
-       e.decided_by, e.note, coalesce(n.test, false) AS test, {_STATUS} AS status
+       e.decided_by, e.decided_at, e.note, coalesce(n.test, false) AS test, {_STATUS} AS status
   FROM outbox_entries e LEFT JOIN notifications n ON n.id = e.notification_id
 """
 LIST: Final = f"""
-SELECT * FROM ({_ENTRIES} WHERE ($2::text IS NULL OR e.user_id = $2) AND ($3::text IS NULL OR e.tenant = $3)
+SELECT * FROM ({ENTRIES} WHERE ($2::text IS NULL OR e.user_id = $2) AND ($3::text IS NULL OR e.tenant = $3)
                             AND ($5::timestamptz IS NULL OR (e.entered_at, e.notification_id) < ($5, $6))
                             AND ($7::boolean IS NULL OR coalesce(n.test, false) = $7)
                           ORDER BY e.entered_at DESC, e.notification_id DESC) AS listed
  WHERE $1::text[] = '{{}}' OR status = ANY($1)
  ORDER BY entered_at DESC, id DESC LIMIT $4
 """
-BY_ID: Final = f"SELECT * FROM ({_ENTRIES} WHERE e.notification_id = ANY($1::uuid[]) AND ($2::text IS NULL OR e.tenant = $2)) AS found"
+BY_ID: Final = f"SELECT * FROM ({ENTRIES} WHERE e.notification_id = ANY($1::uuid[]) AND ($2::text IS NULL OR e.tenant = $2)) AS found"
 YOUNG: Final = f"""
-SELECT id FROM ({_ENTRIES} WHERE e.published_at IS NULL AND ($1::float8 IS NULL OR e.entered_at > now() - $1 * interval '1 second')
+SELECT id FROM ({ENTRIES} WHERE e.published_at IS NULL AND ($1::float8 IS NULL OR e.entered_at > now() - $1 * interval '1 second')
                                  AND ($2::text IS NULL OR e.tenant = $2)
                                  AND ($4::boolean IS NULL OR coalesce(n.test, false) = $4)) AS found
  WHERE status IN ('retrying', 'failed') ORDER BY entered_at, id LIMIT $3
@@ -56,13 +56,14 @@ OPEN: Final = f"SELECT n.id FROM notifications n WHERE n.id = ANY($1::uuid[]) AN
 DECIDE: Final = f"""
 WITH locked AS (
     SELECT n.id, place FROM unnest($1::uuid[]) WITH ORDINALITY AS given (id, place)
-      JOIN notifications n ON n.id = given.id
-     WHERE {_OPEN}
-     ORDER BY n.id FOR NO KEY UPDATE OF n
+      JOIN notifications n ON n.id = given.id JOIN outbox_entries e ON e.notification_id = n.id
+     WHERE {_OPEN} AND ($4::timestamptz IS NULL OR e.decided_at IS NULL OR e.decided_at <= $4)
+     ORDER BY n.id FOR NO KEY UPDATE OF n, e
 ), changed AS (
     UPDATE notifications n SET dispatch_at = {{due}} FROM locked WHERE n.id = locked.id RETURNING n.id, n.epoch
 ), decided AS (
-    UPDATE outbox_entries e SET tries = {{tries}}, decided_by = $2, note = $3 FROM changed WHERE e.notification_id = changed.id
+    UPDATE outbox_entries e SET tries = {{tries}}, decided_by = $2, note = $3, decided_at = clock_timestamp()
+      FROM changed WHERE e.notification_id = changed.id
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, 'queued', 'queued', $2, $3 FROM changed
@@ -72,6 +73,24 @@ SELECT id FROM changed
 AT_ONCE: Final = DECIDE.format(due="now() + place * interval '1 microsecond'", tries="tries")
 AFRESH: Final = DECIDE.format(due="now() + place * interval '1 microsecond'", tries="0")
 GIVE_UP: Final = DECIDE.format(due=NEVER, tries="tries")
+
+
+class EntryDecision(StrEnum):
+    """What a person decides about an entry."""
+
+    RETRY = "retry"
+    """To be published at once."""
+    MARK_PENDING = "mark_pending"
+    """To be published at once, as if nobody had tried."""
+    MARK_FAILED = "mark_failed"
+    """Not to be published, until somebody retries it."""
+
+
+_STATEMENTS: Final = {
+    EntryDecision.RETRY: AT_ONCE,
+    EntryDecision.MARK_PENDING: AFRESH,
+    EntryDecision.MARK_FAILED: GIVE_UP,
+}
 
 
 class EntryStatus(StrEnum):
@@ -109,11 +128,60 @@ class EnteredNotification:
     """Who last retried it or gave it up."""
     note: str | None
     test: bool = False
+    decided_at: datetime | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """Read a row."""
         return cls(**{**row, "status": EntryStatus(row["status"])})
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFilter:
+    """Which entries; what is left out says nothing."""
+
+    ids: tuple[UUID, ...] = ()
+    statuses: tuple[EntryStatus, ...] = ()
+    user_id: str | None = None
+    tenant: str | None = None
+    test: bool | None = None
+    """Tests only, or none of them."""
+
+    @property
+    def selects(self) -> bool:
+        """Whether it filters by anything but the tenant, and whether they are tests."""
+        return bool(self.ids or self.statuses or self.user_id is not None)
+
+
+async def decide(
+    connection: Connection,
+    decision: EntryDecision,
+    ids: Sequence[UUID],
+    actor: str,
+    note: str,
+    unless_since: datetime | None = None,
+) -> set[UUID]:
+    """Decide about entries that still wait, as a part of a transaction; which of them did.
+
+    Args:
+        connection: In a transaction.
+        decision: What is to become of them.
+        ids: Of notifications.
+        actor: Named in their history.
+        note: Kept there too.
+        unless_since: Leave alone what somebody decided about later than then.
+    """
+    rows = await connection.fetch(_STATEMENTS[decision], ids, actor, note, unless_since)
+    await connection.execute(NOTIFY, DUE)
+    return {row["id"] for row in rows}
+
+
+async def find(
+    connection: Connection, ids: Sequence[UUID], tenant: str | None
+) -> Mapping[UUID, EnteredNotification]:
+    """Those of these entries that there are."""
+    rows = await connection.fetch(BY_ID, ids, tenant)
+    return {row["id"]: EnteredNotification.of(dict(row)) for row in rows}
 
 
 async def enter(connection: Connection, ids: Sequence[UUID], reason: str) -> None:
@@ -158,8 +226,7 @@ class OutboxEntries:
     ) -> Mapping[UUID, EnteredNotification]:
         """Those of these ids that there are."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(BY_ID, ids, tenant)
-        return {row["id"]: EnteredNotification.of(dict(row)) for row in rows}
+            return await find(connection, ids, tenant)
 
     async def unpublished(
         self, max_age: float | None, tenant: str | None, limit: int, *, test: bool | None = None
@@ -188,16 +255,15 @@ class OutboxEntries:
         Args:
             afresh: Forget earlier tries.
         """
-        return await self._decide(AFRESH if afresh else AT_ONCE, ids, actor, note)
+        decision = EntryDecision.MARK_PENDING if afresh else EntryDecision.RETRY
+        return await self._decide(decision, ids, actor, note)
 
     async def give_up(self, ids: Sequence[UUID], actor: str, note: str) -> set[UUID]:
         """Publish them no more, until somebody retries them; which of them still waited."""
-        return await self._decide(GIVE_UP, ids, actor, note)
+        return await self._decide(EntryDecision.MARK_FAILED, ids, actor, note)
 
     async def _decide(
-        self, statement: str, ids: Sequence[UUID], actor: str, note: str
+        self, decision: EntryDecision, ids: Sequence[UUID], actor: str, note: str
     ) -> set[UUID]:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(statement, ids, actor, note)
-            await connection.execute(NOTIFY, DUE)
-        return {row["id"] for row in rows}
+            return await decide(connection, decision, ids, actor, note)

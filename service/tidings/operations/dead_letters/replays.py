@@ -16,7 +16,7 @@ from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.ledger.dead_letters.choice import TAKEN, NotReplayed
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen, DeadLetterFilter, Selection
-from tidings.ledger.jobs.items import REPLAYED, SCHEDULED
+from tidings.ledger.jobs.actions import REPLAYED, SCHEDULED
 from tidings.ledger.jobs.rows import Job
 from tidings.ledger.steps import NO_LIMIT, PATIENCE, TimeLimit
 from tidings.operations.actor import Actor

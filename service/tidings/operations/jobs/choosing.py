@@ -9,9 +9,8 @@ import structlog
 
 from tidings.delivery.errors import NotFound, TidingsError
 from tidings.delivery.jobs import JobState
-from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.jobs.rows import Job, NewJob
-from tidings.ledger.notifications.filters import Filters
+from tidings.ledger.jobs.snapshots import Wanted
 from tidings.operations.backend import Backend
 
 log = structlog.get_logger(__name__)
@@ -27,7 +26,7 @@ LOOK: Final = 0.2
 async def choose(
     backend: Backend,
     new: NewJob,
-    wanted: DeadLetterFilter | Filters,
+    wanted: Wanted,
     limit: int | None,
     patience: float | None,
 ) -> Job:
@@ -36,7 +35,7 @@ async def choose(
     Args:
         backend: The connections.
         new: The job.
-        wanted: Which dead letters or notifications.
+        wanted: Which dead letters, notifications or entries of the outbox.
         limit: At most so many.
         patience: Seconds after which it goes on in the background; None: all is chosen before this returns.
 

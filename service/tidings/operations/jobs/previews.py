@@ -21,7 +21,9 @@ from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.jobs import control
 from tidings.operations.jobs.control import JobEdit
+from tidings.operations.jobs.deciding import OutboxFilter, look_at_entries, sample
 from tidings.operations.jobs.views import JobView
+from tidings.operations.outbox import OutboxEntryView
 from tidings.operations.reveals import note_reveal
 
 SAMPLE: Final = 10
@@ -45,6 +47,8 @@ class PreviewRequest:
     plan: Plan = field(default_factory=Plan)
     edit: JobEdit | None = None
     """Of an edit: what it changes."""
+    outbox: OutboxFilter = field(default_factory=OutboxFilter)
+    """Of a decision about entries of the outbox: which."""
     tenant: str | None = None
     """Only its own."""
 
@@ -56,17 +60,21 @@ class JobPreview:
     job: JobView
     sample: tuple[DeadLetterView, ...]
     """A few of its dead letters."""
+    entries: tuple[OutboxEntryView, ...] = ()
+    """A few of its entries of the outbox."""
     edits: Mapping[UUID, SampledEdit] = field(default_factory=dict)
     """Of an edit that has not ended: what it changes in these."""
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        sample = [dead_letter.as_data() for dead_letter in self.sample]
+        letters = [dead_letter.as_data() for dead_letter in self.sample]
         edits = [
             {"dead_letter_id": id, "changes": edit.changes, "problem": edit.problem}
             for id, edit in self.edits.items()
         ]
-        return {**self.job.as_data(), "sample": sample, "sample_edits": edits}
+        entries = [entry.as_data() for entry in self.entries]
+        samples = {"sample": letters, "sample_outbox_entries": entries, "sample_edits": edits}
+        return {**self.job.as_data(), **samples}
 
 
 async def preview(
@@ -88,6 +96,16 @@ async def preview(
     if request.kind is JobKind.CANCEL:
         cancelled = await _of_notifications(backend, actor, request, patience)
         return JobPreview(JobView.of(cancelled), ())
+    if request.kind.decides:
+        decided = await look_at_entries(
+            *(backend, actor, request.kind, request.outbox),
+            note=request.note,
+            every=request.every,
+            limit=request.limit,
+            plan=request.plan,
+            patience=patience,
+        )
+        return await _with_sample(backend, JobView.of(decided), None)
     if not (request.every or _selects(request)):
         raise InvalidRequest("give ids, a filter, or all: true", field="dead_letters")
     note = request.note.strip()
@@ -157,16 +175,18 @@ async def _with_sample(
 ) -> JobPreview:
     if job.kind is JobKind.CANCEL or not job.items:
         return JobPreview(job, ())
+    if job.kind.decides:
+        return JobPreview(job, (), tuple(await sample(backend, job, SAMPLE)))
     ids = tuple(await backend.ledger.job_items.first(job.id, SAMPLE))
     search = backend.ledger.dead_letters.search
     found = await search.list(DeadLetterFilter(ids=ids), SAMPLE) if ids else ()
-    sample = tuple(DeadLetterView.of(it, reveal=False) for it in found)
+    letters = tuple(DeadLetterView.of(it, reveal=False) for it in found)
     if change is None:
-        return JobPreview(job, sample)
+        return JobPreview(job, letters)
     changes, edits = FieldChange.read(change), dict[UUID, SampledEdit]()
-    for it in sample:
+    for it in letters:
         edits[it.id] = await _edited(backend, it, changes, reveal=reveal)
-    return JobPreview(job, sample, edits)
+    return JobPreview(job, letters, edits=edits)
 
 
 async def _edited(

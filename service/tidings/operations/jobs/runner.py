@@ -18,7 +18,7 @@ from tidings.delivery.jobs import JobKind, JobState
 from tidings.delivery.ports import Publisher
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.replay import Begun
-from tidings.ledger.jobs.items import REPLAYED, SCHEDULED
+from tidings.ledger.jobs.actions import REPLAYED, SCHEDULED
 from tidings.ledger.jobs.jobs import LEASE
 from tidings.ledger.jobs.rows import Job, OpenItem
 from tidings.ledger.ledger import PostgresLedger
@@ -201,19 +201,25 @@ class JobRunner:
                 async with self._backend.broker("replay") as connection:
                     yield self._editing(connection)
             case JobKind.DISCARD:
-                yield self._counting(self._ledger.job_items.discard)
+                yield self._counting(self._ledger.job_actions.discard)
             case JobKind.CANCEL:
-                yield self._counting(self._ledger.job_items.cancel)
+                yield self._counting(self._ledger.job_actions.cancel)
+            case JobKind.RETRY | JobKind.MARK_PENDING | JobKind.MARK_FAILED:
+                yield self._counting(self._ledger.job_actions.decide)
 
     def _replaying(self, connection: "BrokerConnection") -> Step:
         publisher = BrokerPublisher(self._backend.settings.broker, connection)
         expires_at = Policies(self._backend.settings).expires_at
-        items, job, templates = self._ledger.job_items, self._job, SharedTemplates(self._backend)
+        actions, job, templates = (
+            self._ledger.job_actions,
+            self._job,
+            SharedTemplates(self._backend),
+        )
 
         async def replay(batch: Sequence[OpenItem]) -> Mapping[str, int] | None:
             objection = await templates.objection()
             done = await _persistently(
-                lambda: items.replay(job, self._holder, batch, expires_at, objection)
+                lambda: actions.replay(job, self._holder, batch, expires_at, objection)
             )
             if done is None:
                 return None
@@ -228,12 +234,16 @@ class JobRunner:
         """Edits a batch, and publishes it where there is a connection for that."""
         change = FieldChange.read(self._job.change or "null")
         expires_at = Policies(self._backend.settings).expires_at
-        items, job, templates = self._ledger.job_items, self._job, SharedTemplates(self._backend)
+        actions, job, templates = (
+            self._ledger.job_actions,
+            self._job,
+            SharedTemplates(self._backend),
+        )
 
         async def edit(batch: Sequence[OpenItem]) -> Mapping[str, int] | None:
             objection = await templates.objection()
             done = await _persistently(
-                lambda: items.edit(job, self._holder, batch, change, expires_at, objection)
+                lambda: actions.edit(job, self._holder, batch, change, expires_at, objection)
             )
             if done is None:
                 return None
