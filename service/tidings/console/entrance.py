@@ -18,6 +18,8 @@ from tidings.console.page import ROOT, ConsoleServices
 from tidings.console.sessions import check_origin, drop, keep, visitor_of
 from tidings.console.visitors import Visitor
 from tidings.console.wrong_keys import MOST, WrongKeys
+from tidings.delivery.errors import LedgerUnavailable
+from tidings.operations.times import span
 from tidings.settings import ConsoleSettings
 
 if TYPE_CHECKING:
@@ -165,11 +167,26 @@ class Entrance:
         return response
 
     async def _sign_out(self, request: Request) -> Response:
-        visitor = await visitor_of(self._services.backend, request)
+        try:
+            visitor = await visitor_of(self._services.backend, request)
+        except LedgerUnavailable:
+            return self._forgotten(request)
         if visitor is not None:
             await self._form(request, visitor)
             await signing_in.end(self._services.backend, request, visitor.actor(_id_of(request)))
         response = RedirectResponse(f"{ROOT}/sign-in?{SIGNED_OUT}", 303, GUARDS)
+        signing_in.forget(response)
+        return response
+
+    def _forgotten(self, request: Request) -> Response:
+        """Nobody can end a session without PostgreSQL; the browser forgets it all the same."""
+        check_origin(request, self._settings.url)
+        log.warning("console: a session could not be ended: PostgreSQL is unavailable")
+        problem = (
+            "PostgreSQL is unavailable. This browser has forgotten your session; the session itself ends when it is not "
+            f"used for {span(self._settings.idle)}."
+        )
+        response = self._sign_in(request, "", problem, 503)
         signing_in.forget(response)
         return response
 

@@ -37,6 +37,11 @@ async def test_the_overview_and_the_checks_say_that_postgresql_is_away_and_the_r
             assert shown.status == 503
             assert "Nothing was changed" not in shown.text  # a commit's reply may have been lost
             assert "may be done, or part of it" in shown.text
+            foreign = {"Origin": "https://evil.example"}
+            assert (await person.send("/sign-out", headers=foreign)).status == 409
+            shown = await person.send("/sign-out")
+            assert (shown.status, "has forgotten your session" in shown.text) == (503, True)
+            assert not [it for it in person.session.cookie_jar if it.key == "tidings_session"]
             stranger = console.stranger()
             stranger.session.cookie_jar.update_cookies({"tidings_session": "guessed"})
             assert (await stranger.get("/")).status == 503
