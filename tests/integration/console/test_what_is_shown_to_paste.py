@@ -122,7 +122,9 @@ def parses(command: Any, words: list[str]) -> None:
 
 def is_to_be_filled_in(words: list[str]) -> bool:
     return any(
-        (word == name and name == "ID") or f"/{name}/" in word or f'"{name}"' in word
+        (word == name and name == "ID")
+        or re.search(rf"/{name}([/?]|$)", word)
+        or f'"{name}"' in word
         for word in words
         for name in FOR_PEOPLE
     )

@@ -115,6 +115,10 @@ async def _shown(visit: Visit, view: ScheduleView) -> Mapping[str, Any]:
                 equivalents.curl(visit, "POST", "/v1/schedules/{}/run", id_, body={}),
             ),
         },
+        "reveal": (
+            equivalents.command("schedules", "show", name, tenant=tenant, reveal=True),
+            equivalents.curl(visit, "GET", "/v1/schedules/{}", id_, reveal=True),
+        ),
     }
 
 
