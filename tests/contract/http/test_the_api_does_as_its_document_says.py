@@ -15,6 +15,9 @@ from tests.support.user_tokens import token_of
 
 from tidings.api.routes import routes
 from tidings.ledger.inbox.messages import InboxUser
+from tidings.operations import sessions
+from tidings.operations.actor import Actor
+from tidings.operations.sessions import OpenSessionRequest
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 ROOT = Path(__file__).parents[3]
@@ -51,12 +54,16 @@ async def something_to_act_on(api: ApiRig) -> dict[str, str]:
     dead_letters = await api.ask("GET", "/v1/dead-letters", key)
     user = InboxUser("default", "u-1")
     messages = await delivered(api.backend.ledger.database, user, *({} for _ in range(30)))
+    signed_in = OpenSessionRequest("jane", "*", ["read"])
+    token = await sessions.open_(api.backend, Actor("console", "jane"), signed_in)
+    session = await sessions.find(api.backend, token)
     return {
         "API_KEY": key,
         "MESSAGE": str(messages[-1]),
         "USER_TOKEN": token_of(user.user_id),
         "DEAD_LETTER": dead_letters.data["data"][0]["id"],
         "SCHEDULED": accepted.data["id"],
+        "SESSION": "" if session is None else str(session.id),
         "TOMORROW": tomorrow,
     }
 

@@ -77,7 +77,7 @@ EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
-async def _show(call: Call[Parameters, OverviewQuery, None]) -> Reply:
+async def _overview(call: Call[Parameters, OverviewQuery, None]) -> Reply:
     query = call.query
     tenant = tenant_of(call, query.tenant)
     request = StatisticsRequest(
@@ -93,7 +93,7 @@ ROUTES: Final = (
     Route(
         "GET",
         "/v1/overview",
-        _show,
+        _overview,
         scope=Scope.READ,
         summary="Is anything wrong?",
         description=(
