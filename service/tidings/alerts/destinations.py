@@ -16,6 +16,7 @@ from tidings.delivery.masking import HIDDEN, mask
 from tidings.ledger.operators.rule_alerts import AlertResult
 from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
 from tidings.runtime.background import in_a_thread
+from tidings.runtime.sealing import is_sealed
 from tidings.settings import Settings
 from tidings_events import DEFAULT_TENANT
 
@@ -29,6 +30,8 @@ def shown_destination(terms: RuleTerms) -> str:
     """Where alerts go, without secrets and people: `slack://…`, `email to o…@example.com`."""
     if terms.url is None:
         return f"{terms.to_channel} to {mask(terms.recipient or '')}"
+    if is_sealed(terms.url):
+        return "a URL that is sealed with another key"
     scheme = terms.url.partition("://")[0].lower()
     if scheme not in WITH_A_HOST:
         return f"{scheme}://{HIDDEN}"
@@ -75,6 +78,10 @@ async def send(settings: Settings, name: str, rule: AlertRule, notice: Notice) -
 
 @asynccontextmanager
 async def _sender(settings: Settings, name: str, rule: AlertRule) -> AsyncIterator[AlertSender]:
+    if is_sealed(rule.terms.url):
+        raise AlertNotSent(
+            "the URL is sealed with a key that TIDINGS_SEALING_KEYS of this process doesn't have: add it, or give the URL again"
+        )
     if (url := rule.terms.url) is not None:
         yield await in_a_thread("look for a service", lambda: AppriseSender(url))
         return

@@ -23,7 +23,7 @@ from tidings.operations.alert_rules import (
     SettingsAlertView,
     Watch,
 )
-from tidings.operations.times import ago, span
+from tidings.operations.times import ago, counted, span
 
 STYLES: Final = {"enabled": "green", "disabled": "yellow", "failing": "red"}
 RESULTS: Final = {"sent": "green", "failed": "red"}
@@ -189,8 +189,8 @@ def create(
     """Create a rule: what is watched, how many in how long, and where its alerts go.
 
     It reports what comes from now on: 1 dead letter in 5m, at most once in 15m, unless you say otherwise. What is down, overdue
-    or waiting is reported once, again every 4h, and when it is over. Without --tenant it watches all tenants. A URL is stored
-    as it is, and shown masked.
+    or waiting is reported once, again every 4h, and when it is over. Without --tenant it watches all tenants. A URL is
+    sealed with TIDINGS_SEALING_KEYS if there is one, and shown masked.
 
     Examples:
       [bold]tidings alerts create otp-fails --category otp --count 10 --window 5m --url slack://T1/B2/token[/]
@@ -340,6 +340,27 @@ def history(rule: Reference, tenant: Tenant = None, as_json: AsJson = False) -> 
         out.print(_history(view.data, datetime.now(UTC)))
     else:
         err.print("It has sent none.")
+
+
+@app.command()
+def reseal(as_json: AsJson = False) -> None:
+    """Seal the URLs of all rules with the first key of TIDINGS_SEALING_KEYS.
+
+    After a key was put before the others, or the first one was set; then the others can be removed. Exit code 1 if the key
+    of a URL is not there.
+
+    Example: [bold]tidings alerts reseal[/]
+    """
+    view = ask(lambda backend: alert_rules.reseal(backend, actor()))
+    if as_json:
+        print_json(view)
+    else:
+        out.print(f"Sealed {counted(view.resealed_count, 'URL')} anew.")
+        if view.unopened_count:
+            missing = counted(view.unopened_count, "URL")
+            err.print(f"{missing} could not be opened: add the key, or give the URL again.")
+    if view.unopened_count:
+        raise typer.Exit(1)
 
 
 def _print_state(view: AlertRuleView, as_json: bool) -> None:

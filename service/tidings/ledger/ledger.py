@@ -127,14 +127,14 @@ class PostgresLedger:
         """Rules of alerts."""
         from tidings.ledger.operators.alert_rules import AlertRules
 
-        return AlertRules(self.database)
+        return AlertRules(self.database, self._settings.seals)
 
     @cached_property
     def rule_alerts(self) -> "RuleAlerts":
         """What rules have to report, and their history."""
         from tidings.ledger.operators.rule_alerts import RuleAlerts
 
-        return RuleAlerts(self.database)
+        return RuleAlerts(self.database, self._settings.seals)
 
     @cached_property
     def erasures(self) -> "Erasures":

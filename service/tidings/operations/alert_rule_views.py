@@ -139,6 +139,15 @@ class SentAlertView:
 
 
 @dataclass(frozen=True, slots=True)
+class ResealedView:
+    """URLs of rules that were sealed anew."""
+
+    resealed_count: int
+    unopened_count: int
+    """Those whose key is not there: they stay as they are, and send nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsAlertView:
     """The alert that the settings of archivers configure, as it stands."""
 

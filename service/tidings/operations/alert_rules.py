@@ -21,6 +21,7 @@ from tidings.operations.alert_rule_views import (
     AlertRuleView,
     CreateAlertRuleRequest,
     EditAlertRuleRequest,
+    ResealedView,
     SentAlertView,
     SettingsAlertView,
 )
@@ -28,6 +29,7 @@ from tidings.operations.backend import Backend
 from tidings.operations.filters import tenant as tenant_name
 from tidings.operations.pages import PageView
 from tidings.operations.suggestions import unknown
+from tidings.runtime.sealing import is_sealed
 from tidings_events.errors import InvalidNotification
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "AlertRuleView",
     "CreateAlertRuleRequest",
     "EditAlertRuleRequest",
+    "ResealedView",
     "RuleTerms",
     "SentAlertView",
     "SettingsAlertView",
@@ -47,6 +50,7 @@ __all__ = [
     "history",
     "list_",
     "of_settings",
+    "reseal",
     "show",
     "test",
 ]
@@ -200,6 +204,19 @@ async def history(backend: Backend, request: AlertRuleRequest) -> PageView[SentA
     return PageView(tuple(map(SentAlertView, found)))
 
 
+async def reseal(backend: Backend, actor: Actor) -> ResealedView:
+    """Seal the URLs of all rules with the first of `TIDINGS_SEALING_KEYS`, those that are stored as they are too.
+
+    Raises:
+        Refused: There is no such key.
+        LedgerUnavailable: PostgreSQL is unavailable.
+    """
+    if backend.settings.ledger.seals.newest is None:
+        raise Refused("TIDINGS_SEALING_KEYS is not set: there is no key to seal with")
+    done = await backend.ledger.alert_rules.reseal(actor=str(actor))
+    return ResealedView(done.changed, done.unopened)
+
+
 async def _find(backend: Backend, request: AlertRuleRequest) -> AlertRule:
     return await backend.ledger.alert_rules.find(request.reference, request.tenant)
 
@@ -273,7 +290,9 @@ def _filters(terms: RuleTerms) -> Iterator[tuple[str, str]]:
 def _receiver(terms: RuleTerms) -> Iterator[tuple[str, str]]:
     if (terms.url is None) == (terms.to_channel is None):
         yield "url", "name the receiver: a URL, or a channel and a recipient"
-    if terms.url is not None and (len(terms.url) > LONGEST_URL or "://" not in terms.url):
+    if is_sealed(terms.url):
+        yield "url", "is sealed with a key that this process doesn't have: give the URL again"
+    elif terms.url is not None and (len(terms.url) > LONGEST_URL or "://" not in terms.url):
         yield "url", "write it as Apprise does, like slack://… or mailto://…"
     if terms.to_channel is not None and terms.to_channel not in SPECS:
         yield "to_channel", unknown(terms.to_channel, SPECS)

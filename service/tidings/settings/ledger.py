@@ -10,12 +10,13 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, NoDecode
 
 from tidings.delivery.delay import seconds
 from tidings.delivery.states import FINISHED
-from tidings.runtime.environment.formats import Duration, NumberFormat, is_url
+from tidings.runtime.environment.formats import Duration, NumberFormat, is_url, words
 from tidings.runtime.environment.reading import section
+from tidings.runtime.sealing import Seals, key_of
 from tidings_events.notifications.fields import Slug
 
 DAY = 86_400.0
@@ -27,6 +28,12 @@ def _database_url(url: SecretStr) -> SecretStr:
     if not is_url(url.get_secret_value(), "postgresql", "postgres"):
         raise ValueError("write it like postgresql://user:password@host:5432/database")
     return url
+
+
+def _sealing_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for key in keys:
+        key_of(key.get_secret_value())
+    return keys
 
 
 def _period(value: object) -> object:
@@ -89,6 +96,12 @@ class LedgerSettings(BaseSettings):
     )
     """`postgresql://user:password@host:port/database`. The server's certificate is verified unless it runs on this
     machine: add `?sslrootcert=FILE` for your own authority, `?sslmode=disable` to connect without TLS."""
+    sealing_keys: Annotated[
+        tuple[SecretStr, ...], NoDecode, BeforeValidator(words), AfterValidator(_sealing_keys)
+    ] = ()
+    """Keys that seal the URLs of alert rules in the database: 32 random bytes in Base64 (`openssl rand -base64 32`),
+    separated by commas. The first seals, each opens. Archivers, the API and whoever runs `tidings alerts` need them. Empty:
+    the URLs are stored as they are."""
     database_pool_size: int = Field(default=6, ge=3, le=100)
     """Most connections of a process; an API has as many again for what it accepts, and for live connections. A scheduler
     keeps one connection for LISTEN, and one for retention."""
@@ -118,6 +131,12 @@ class LedgerSettings(BaseSettings):
     """How long a message of an inbox is kept that was read or archived, from when it came; `0`: for ever."""
     inbox_keep_unread: Period = Field(default=90 * DAY, validate_default=True)
     """How long a message of an inbox is kept that was not read, from when it came; `0`: for ever."""
+
+    @property
+    def seals(self) -> Seals:
+        """What seals secrets in the database."""
+        return Seals([key_of(key.get_secret_value()) for key in self.sealing_keys])
+
     rollup_retention: Period = Field(default=400 * DAY, validate_default=True)
     """How long rollups, from which statistics are read, are kept; `0`: for ever. Those of a minute are kept for four days
     in any case, wider ones longer."""

@@ -70,6 +70,7 @@ NO_LISTS: Final = {
     "alerts edit",
     "alerts enable",
     "alerts history",  # its rule is an argument; every width of its table is tried beside the others'
+    "alerts reseal",
     "alerts test",
     "inbox show",  # its user is an argument; every width of its table is tried beside the others'
     "inbox token",

@@ -1,5 +1,6 @@
 """Rules of alerts at work: what they count, whom they tell, and that nothing is lost between processes and receivers."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from tests.support.worker_rig import eventually
 from tidings.alerts.destinations import send
 from tidings.alerts.rule_notice import rule_notice
 from tidings.delivery.circuit import Phase
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.orders import CircuitReport
 from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
 from tidings.operations import alert_rules
@@ -386,3 +387,70 @@ async def test_who_edits_a_rule_that_was_changed_meanwhile_is_told_who_was_faste
                 rule, "ops", RuleTerms(threshold=4), actor="cli jane", audited={}
             )
     assert (await look(rig)).terms.threshold == 2
+
+
+OLD, NEW = (base64.b64encode(bytes([number] * 32)).decode() for number in (1, 2))
+
+
+async def stored_url(rig: DeadLetterRig) -> str:
+    return str((await rig.fetch("SELECT url FROM alert_rules"))[0]["url"])
+
+
+async def with_keys(make_rig: MakeRig, *keys: str) -> DeadLetterRig:
+    """The same database, as a process with these keys has it."""
+    return await make_rig(TIDINGS_SEALING_KEYS=",".join(keys))
+
+
+async def test_a_receivers_url_is_sealed_in_the_database_and_still_reached(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        rig = await with_keys(make_rig, OLD)
+        rule = await make_rule(rig, url=pager.url)
+        assert rule.terms.url == pager.url
+        sealed = await stored_url(rig)
+        assert sealed.startswith("sealed:")
+        assert "127.0.0.1" not in sealed
+        async with rig.backend() as backend:
+            changes = EditAlertRuleRequest("ops", {"threshold": 1, "every": 60})
+            changed = await alert_rules.edit(backend, JANE, changes)
+            assert changed.destination == "json://127.0.0.1/…"
+        async with rig.archiving():
+            await rig.make_dead_letter()
+            await eventually(lambda: pager.alerts)
+    assert "127.0.0.1" not in await stored_url(rig)
+
+
+async def test_a_new_key_takes_over_from_an_old_one_and_from_none(make_rig: MakeRig) -> None:
+    async with paging() as pager:
+        rig = await make_rig()
+        await make_rule(rig, url=pager.url)
+        assert await stored_url(rig) == pager.url
+        async with rig.backend() as backend:
+            with pytest.raises(Refused, match="TIDINGS_SEALING_KEYS is not set"):
+                await alert_rules.reseal(backend, JANE)
+        for keys in ((OLD,), (NEW, OLD)):
+            rig = await with_keys(make_rig, *keys)
+            async with rig.backend() as backend:
+                done = await alert_rules.reseal(backend, JANE)
+                assert (done.resealed_count, done.unopened_count) == (1, 0)
+                assert (await alert_rules.reseal(backend, JANE)).resealed_count == 0
+        rig = await with_keys(make_rig, NEW)
+        async with rig.backend() as backend:
+            sent = await alert_rules.test(backend, JANE, AlertRuleRequest("ops"))
+        assert (sent.state, len(pager.alerts)) == ("sent", 1)
+        for keys in ((OLD,), ()):
+            rig = await with_keys(make_rig, *keys)
+            async with rig.backend() as backend:
+                shown = await alert_rules.show(backend, AlertRuleRequest("ops"))
+                assert shown.destination == "a URL that is sealed with another key"
+                sent = await alert_rules.test(backend, JANE, AlertRuleRequest("ops"))
+                assert "TIDINGS_SEALING_KEYS" in str(sent.alert.error)
+                with pytest.raises(InvalidRequest, match="give the URL again"):
+                    await alert_rules.edit(
+                        backend, JANE, EditAlertRuleRequest("ops", {"threshold": 2})
+                    )
+        async with (await with_keys(make_rig, OLD)).backend() as backend:
+            assert (await alert_rules.reseal(backend, JANE)).unopened_count == 1
+    trail = await rig.fetch("SELECT details::text FROM operator_actions")
+    assert pager.url not in str(trail)

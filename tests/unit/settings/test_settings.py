@@ -80,6 +80,10 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
             "postgresql://me:hunter2@a:5432,b:5433/tidings?sslmode=verify-full",
             SecretStr("postgresql://me:hunter2@a:5432,b:5433/tidings?sslmode=verify-full"),
         ),
+        "sealing_keys": (
+            f"{'A' * 43}=, {'B' * 43}=",
+            (SecretStr(f"{'A' * 43}="), SecretStr(f"{'B' * 43}=")),
+        ),
         "database_pool_size": ("12", 12),
         "database_timeout": ("3s", 3.0),
         "batch_size": ("500", 500),

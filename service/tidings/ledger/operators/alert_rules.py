@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +10,8 @@ from tidings.delivery.errors import NotFound, Refused
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.operators.actions import NOTE
 from tidings.ledger.operators.rule_counts import counted_so_far
-from tidings.ledger.operators.rule_rows import ROW, TERMS, AlertRule, RuleTerms
+from tidings.ledger.operators.rule_rows import ROW, TERMS, AlertRule, RuleTerms, place_of
+from tidings.runtime.sealing import Seals, is_sealed
 from tidings_events.notifications.base import new_id
 
 CREATE: Final = f"""
@@ -42,13 +44,25 @@ SELECT {ROW} FROM alert_rules WHERE (id = $1 OR name = $2) AND ($3::text IS NULL
 ALL: Final = f"""
 SELECT {ROW} FROM alert_rules WHERE $1::text IS NULL OR tenant = $1 ORDER BY name, tenant LIMIT $2
 """
+URLS: Final = "SELECT id, url FROM alert_rules WHERE url IS NOT NULL ORDER BY id FOR UPDATE"
+RESEAL: Final = "UPDATE alert_rules SET url = $2 WHERE id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """URLs of rules that were sealed anew."""
+
+    changed: int
+    unopened: int
+    """Those whose key is not there: they stay as they are, and send nothing."""
 
 
 class AlertRules:
     """The rules of all tenants. All methods raise `LedgerUnavailable` if PostgreSQL is unavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seals: Seals) -> None:
         self._database = database
+        self._seals = seals
 
     async def create(
         self, tenant: str, name: str, terms: RuleTerms, *, actor: str, audited: object
@@ -67,12 +81,14 @@ class AlertRules:
             LedgerRefused: It has a value that can't be stored.
         """
         async with self._database.transaction() as connection:
-            row = await connection.fetchrow(CREATE, new_id(), tenant, name, actor, *_values(terms))
+            id_ = new_id()
+            values = (id_, tenant, name, actor, *self._values(id_, terms))
+            row = await connection.fetchrow(CREATE, *values)
             if row is None:
                 raise _taken(name)
-            await _begin(connection, AlertRule.of(dict(row)))
+            await _begin(connection, AlertRule.of(dict(row), self._seals))
             await connection.execute(NOTE, actor, "create alert rule", "", json.dumps(audited))
-        return AlertRule.of(dict(row))
+        return AlertRule.of(dict(row), self._seals)
 
     async def find(self, reference: str, tenant: str | None) -> AlertRule:
         """A rule by its id or name.
@@ -95,12 +111,15 @@ class AlertRules:
             raise NotFound(f"there is no rule {reference!r}")
         if len(rows) > 1 and rows[0]["id"] != id_:
             raise Refused(f"several tenants have a rule {reference!r}: give its id")
-        return AlertRule.of(dict(rows[0]))
+        return AlertRule.of(dict(rows[0]), self._seals)
 
     async def list(self, tenant: str | None, limit: int) -> Sequence[AlertRule]:
         """The rules by name; of this tenant only, if one is given."""
         async with self._database.connection() as connection:
-            return [AlertRule.of(dict(row)) for row in await connection.fetch(ALL, tenant, limit)]
+            return [
+                AlertRule.of(dict(row), self._seals)
+                for row in await connection.fetch(ALL, tenant, limit)
+            ]
 
     async def change(
         self, rule: AlertRule, name: str, terms: RuleTerms, *, actor: str, audited: object
@@ -112,16 +131,18 @@ class AlertRules:
             Refused: It was changed meanwhile, or the tenant has another one of this name.
             LedgerRefused: It has a value that can't be stored.
         """
-        values = (rule.id, name, actor, rule.updated_at, *_values(terms))
+        values = (rule.id, name, actor, rule.updated_at, *self._values(rule.id, terms))
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(CHANGE, *values)
             if row is None:
                 now = await connection.fetchrow(BY_ID, rule.id)
-                raise _refused(rule, name, None if now is None else AlertRule.of(dict(now)))
+                raise _refused(
+                    rule, name, None if now is None else AlertRule.of(dict(now), self._seals)
+                )
             if _watched(terms) != _watched(rule.terms):
-                await _begin(connection, AlertRule.of(dict(row)))
+                await _begin(connection, AlertRule.of(dict(row), self._seals))
             await connection.execute(NOTE, actor, "edit alert rule", "", json.dumps(audited))
-        return AlertRule.of(dict(row))
+        return AlertRule.of(dict(row), self._seals)
 
     async def enable(
         self, rule: AlertRule, enabled: bool, *, actor: str, note: str, audited: object
@@ -131,7 +152,7 @@ class AlertRules:
             row = await connection.fetchrow(ENABLE, rule.id, enabled, actor)
             if row is None:
                 raise NotFound(f"there is no rule {rule.name!r}")
-            changed = AlertRule.of(dict(row))
+            changed = AlertRule.of(dict(row), self._seals)
             if enabled and not rule.enabled:
                 await _begin(connection, changed)
             verb = "enable" if enabled else "disable"
@@ -143,6 +164,27 @@ class AlertRules:
         async with self._database.transaction() as connection:
             await connection.execute(DELETE, rule.id)
             await connection.execute(NOTE, actor, "delete alert rule", note, json.dumps(audited))
+
+    async def reseal(self, *, actor: str) -> Resealed:
+        """Seal the URLs of all rules with the newest key."""
+        changed = unopened = 0
+        async with self._database.transaction() as connection:
+            for row in await connection.fetch(URLS):
+                place, stored = place_of(row["id"]), row["url"]
+                if self._seals.is_newest(stored):
+                    continue
+                if is_sealed(url := self._seals.open(stored, place)):
+                    unopened += 1
+                    continue
+                await connection.execute(RESEAL, row["id"], self._seals.seal(url, place))
+                changed += 1
+            details = json.dumps({"rules": changed, "without_key": unopened})
+            await connection.execute(NOTE, actor, "reseal alert rules", "", details)
+        return Resealed(changed, unopened)
+
+    def _values(self, id: UUID, terms: RuleTerms) -> Sequence[object]:
+        sealed = None if terms.url is None else self._seals.seal(terms.url, place_of(id))
+        return [getattr(replace(terms, url=sealed), name) for name in TERMS]
 
 
 def _refused(rule: AlertRule, name: str, now: AlertRule | None) -> NotFound | Refused:
@@ -159,10 +201,6 @@ def _taken(name: str) -> Refused:
 async def _begin(connection: Connection, rule: AlertRule) -> None:
     counted = await counted_so_far(connection, rule)
     await connection.execute(BEGIN, rule.id, counted.what)
-
-
-def _values(terms: RuleTerms) -> Sequence[object]:
-    return [getattr(terms, name) for name in TERMS]
 
 
 def _watched(terms: RuleTerms) -> tuple[object, ...]:

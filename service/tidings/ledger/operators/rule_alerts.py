@@ -23,6 +23,7 @@ from tidings.ledger.operators.rule_counts import (
     worst,
 )
 from tidings.ledger.operators.rule_rows import ROW, AlertRule
+from tidings.runtime.sealing import Seals
 from tidings_events.notifications.base import new_id
 
 LEASE: Final = 90.0
@@ -136,8 +137,9 @@ class AlertResult:
 class RuleAlerts:
     """The alerts of rules, across processes. All methods raise `LedgerUnavailable` if PostgreSQL is unavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seals: Seals) -> None:
         self._database = database
+        self._seals = seals
 
     async def due(self) -> Sequence[UUID]:
         """The rules that may alert now, the one that has not for the longest time first."""
@@ -150,7 +152,7 @@ class RuleAlerts:
             row = await connection.fetchrow(TAKE, id)
             if row is None:
                 return None
-            rule, fields = AlertRule.of(dict(row)), dict(row)
+            rule, fields = AlertRule.of(dict(row), self._seals), dict(row)
             if rule.terms.watch is Watch.DEAD_LETTERS:
                 report = await _of_dead_letters(connection, rule, fields)
             else:
@@ -198,7 +200,7 @@ class RuleAlerts:
     async def failing(self) -> Sequence[AlertRule]:
         """Rules whose last alert could not be sent."""
         async with self._database.connection() as connection:
-            return [AlertRule.of(dict(row)) for row in await connection.fetch(FAILING)]
+            return [AlertRule.of(dict(row), self._seals) for row in await connection.fetch(FAILING)]
 
 
 async def _of_dead_letters(

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from tidings.delivery.alert_rules import EVERY_TENANT, Watch
 from tidings.delivery.errors import Refused
+from tidings.runtime.sealing import Seals
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,19 @@ class AlertRule:
         return None if self.tenant == EVERY_TENANT else self.tenant
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "AlertRule":
-        """From its row."""
+    def of(cls, row: Mapping[str, Any], seals: Seals) -> "AlertRule":
+        """From its row; its URL stays sealed if its key is not there."""
+        row = dict(row)
+        if row["url"] is not None:
+            row["url"] = seals.open(row["url"], place_of(row["id"]))
         terms = {each.name: row[each.name] for each in fields(RuleTerms)}
         own = {each.name: row[each.name] for each in fields(cls) if each.name != "terms"}
         return cls(**own, terms=RuleTerms(**{**terms, "watch": Watch(terms["watch"])}))
+
+
+def place_of(rule: UUID) -> str:
+    """Where a rule's URL is sealed for."""
+    return f"alert rule {rule}"
 
 
 TERMS: Final = [each.name for each in fields(RuleTerms)]
