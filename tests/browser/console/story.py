@@ -65,8 +65,14 @@ VALUES ('worker web-1:4242:7f3a', '{worker}', 'web-1', 4242, '0.2.0', '{email,sm
 FOLD: Final = "SELECT tidings_fold_rollups(1000000, 100)"
 
 
-async def tell(rig: ConsoleRig) -> None:
-    """Let the day have happened, and its processes be running."""
-    await topology.apply(rig.api.settings, TESTER)
+async def tell(rig: ConsoleRig, *, queues: bool = True) -> None:
+    """Let the day have happened, and its processes be running.
+
+    Args:
+        rig: Where.
+        queues: Whether RabbitMQ is there, and has the queues.
+    """
+    if queues:
+        await topology.apply(rig.api.settings, TESTER)
     for statement in (TRAFFIC, FAILURES, PROCESSES, FOLD):
         await rig.api.execute(statement)

@@ -43,6 +43,21 @@ function morph(before, after) {
 const kept = (node, name) => name === 'open' && node.matches('details');
 const alike = (a, b) => a && a.nodeType === b.nodeType && a.nodeName === b.nodeName && !a.id;
 
+// The page as it is now, in place of the one that is shown. What was done is still said, and whoever is at a row or had the
+// focus on something that is gone keeps a place to go on from.
+function show(page) {
+  const found = page.getElementById('main');
+  const notice = main().querySelector(':scope > .notice');
+  if (notice && !found.querySelector(':scope > .notice')) found.prepend(notice.cloneNode(true));
+  localTimes(found);
+  const row = current()?.id;
+  const focused = main().contains(document.activeElement);
+  document.title = page.title;
+  morph(main(), found);
+  if (row) document.getElementById(row)?.classList.add('current');
+  if (focused && !main().contains(document.activeElement)) main().focus({ preventScroll: true });
+}
+
 // Live pages: fetched again while they are looked at, and not while somebody types, selects or decides.
 let failures = 0;
 function busy() {
@@ -60,11 +75,7 @@ async function refresh() {
       if (reply.redirected) return location.reload();
       if (!reply.ok) throw new Error(reply.status);
       const page = new DOMParser().parseFromString(await reply.text(), 'text/html');
-      const found = page.getElementById('main');
-      localTimes(found);
-      const row = document.querySelector('[data-row].current')?.id;
-      if (!busy()) morph(main(), found);
-      if (row) document.getElementById(row)?.classList.add('current');
+      if (!busy()) show(page);
       failures = 0;
     } catch {
       failures += 1;
@@ -74,7 +85,8 @@ async function refresh() {
   setTimeout(refresh, seconds * 1000 * Math.min(12, 1 + failures));
 }
 
-// Keys. What a key presses is said by the page: data-key on links and buttons, data-go in the navigation.
+// Keys. What a key presses is said by the page: data-key on links and buttons, data-go in the navigation. What stands in a
+// row is pressed for the row that one is at, and for no other.
 let going = false;
 function rows() {
   return [...main().querySelectorAll('[data-row]')];
@@ -90,27 +102,30 @@ function walk(step) {
   next.scrollIntoView({ block: 'nearest' });
 }
 function press(target) {
-  if (target.matches('input, textarea')) target.focus();
-  else target.click();
+  if (target.matches('input, textarea')) return target.focus();
+  target.click();
+  if (target.matches('summary')) target.parentElement.querySelector('input:not([type=hidden]), textarea')?.focus();
 }
 const current = () => document.querySelector('[data-row].current');
-const keys = {
-  j: ['Next row', () => walk(1)],
-  k: ['Previous row', () => walk(-1)],
-  x: ['Select the row', () => current()?.querySelector('input[type=checkbox]')?.click()],
-  '/': ['Filter', () => document.querySelector('[data-filter]')?.focus()],
-  '?': ['This help', () => help()],
+const keys = { // each with what it does, and the part of a page without which it does nothing
+  j: ['Next row', () => walk(1), '[data-row]'],
+  k: ['Previous row', () => walk(-1), '[data-row]'],
+  Enter: ['Open the row', null, '[data-row] a'],
+  x: ['Tick the row', () => current()?.querySelector('input[type=checkbox]')?.click(), '[data-row] [type=checkbox]'],
+  '/': ['Filter', () => document.querySelector('[data-filter]')?.focus(), '[data-filter]'],
+  Escape: ['Leave the field', null, 'main'],
+  '?': ['These keys', () => help(), 'main'],
 };
 function keyed(key) {
-  const found = [...(current()?.querySelectorAll('[data-key]') ?? []), ...document.querySelectorAll('[data-key]')];
-  return found.find((it) => it.dataset.key === key && it.checkVisibility());
+  const found = [...document.querySelectorAll('[data-key]')].filter((it) => it.dataset.key === key && it.checkVisibility());
+  return found.find((it) => current()?.contains(it)) ?? found.find((it) => !it.closest('[data-row]'));
 }
 function help() {
   const dialog = document.getElementById('help');
   if (!dialog || dialog.open) return;
-  const entries = Object.entries(keys).map(([key, [text]]) => [key, text]);
+  const entries = Object.entries(keys).filter(([, [, , part]]) => document.querySelector(part)).map(([key, [text]]) => [key, text]);
   for (const it of main().querySelectorAll('[data-key]')) {
-    const text = (it.getAttribute('aria-label') ?? it.textContent).trim().replace(/\s+/g, ' ');
+    const text = (it.dataset.means ?? it.getAttribute('aria-label') ?? it.textContent).trim().replace(/\s+/g, ' ');
     if (!entries.some(([key]) => key === it.dataset.key)) entries.push([it.dataset.key, text]);
   }
   for (const it of document.querySelectorAll('.frame > nav [data-go]')) {
@@ -167,7 +182,10 @@ document.addEventListener('submit', (event) => {
 });
 document.addEventListener('keydown', (event) => {
   if (event.key !== 'Escape') return;
-  for (const menu of document.querySelectorAll('details.menu[open]')) menu.open = false;
+  for (const menu of document.querySelectorAll('details.menu[open]')) {
+    if (menu.contains(document.activeElement)) menu.querySelector('summary').focus();
+    menu.open = false;
+  }
 });
 
 // What takes a while is loaded after the page: the part with the same id of another page.

@@ -1,0 +1,224 @@
+"""Every page and action of the console in a real Chromium: without scripts, by mouse, and by keyboard alone."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page
+from tests.browser.console.conftest import Desk, overflows, picture, violations
+from tests.browser.console.hands import Keyboard, Mouse
+from tests.browser.console.story import tell
+from tests.browser.console.walk import OF_SCRIPTS, PAGES, STEPS, Looks, Things, Walk
+from tests.support.attempts import attempt_of
+from tests.support.ledger_rig import LedgerRig
+from tests.support.paging import paging
+from tests.support.stored_dead_letters import store_dead_letter
+
+from tidings.delivery.states import State
+from tidings.operations import schedules
+from tidings.operations.actor import Actor
+from tidings.operations.jobs.hosting import JobHost
+from tidings.operations.schedules import CreateScheduleRequest
+from tidings.runtime.background import BackgroundTask
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(180),
+    # Apprise loads a hundred services, some of them older than Python.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"),
+]
+
+CHANNELS: Final = {
+    "TIDINGS_EMAIL_HOST": "mail.example.com",
+    "TIDINGS_EMAIL_SENDER": "Shop <hello@example.com>",
+    "TIDINGS_TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000000",
+    "TIDINGS_TWILIO_AUTH_TOKEN": "not-a-token",
+    "TIDINGS_SMS_SENDER": "+15005550006",
+    "TIDINGS_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+DOWN: Final = """
+INSERT INTO circuits (channel, provider, worker, phase, reason, since, probe_at, seen_at)
+VALUES ('sms', 'primary', 'worker web-1:4242:7f3a', 'open', 'no answer from api.twilio.com within 10s', now() - interval '7 minutes',
+        now() + interval '40 seconds', now() + interval '1 hour')
+"""
+NOTED: Final = """
+INSERT INTO dead_letter_group_notes (fingerprint, tenant, note, actor)
+SELECT fingerprint, '*', 'The customer imports a list on Mondays; asked them to clean it, ticket 4711', 'console jane'
+  FROM dead_letters WHERE code = '550 5.1.1' LIMIT 1
+"""
+MAIL: Final[dict[str, Any]] = {
+    "subject": "Order 10042 has been shipped",
+    "body": "Dear Ada,\n\nyour order is on its way.",
+    "html": '<h1 style="color: red">On its way</h1><p>Dear <b>Ada</b>, <a href="https://shop.example/10042">follow it</a>.</p>'
+    '<img src="https://spy.example/1.png" alt="A parcel"><script>steal()</script>',
+    "category": "order-shipped",
+    "user_id": "ada",
+    "entity": {"type": "order", "id": "10042"},
+}
+
+
+WIDEST: Final = 3840
+SCREENS: Final[Any] = (("dark", 360), ("light", 1280), ("light", WIDEST))
+
+
+@pytest.fixture(scope="module")
+def console_environment(console_environment: None) -> Iterator[None]:
+    """With channels that are configured."""
+    with pytest.MonkeyPatch.context() as variables:
+        for name, value in CHANNELS.items():
+            variables.setenv(name, value)
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shop(desk: Desk) -> AsyncIterator[Desk]:
+    """The console, with a day of a shop in it, and a scheduler that runs jobs."""
+    await tell(desk.rig, queues=False)
+    for statement in (DOWN, NOTED):
+        await desk.rig.api.execute(statement)
+    host = BackgroundTask("run jobs", JobHost(desk.rig.api.backend).run_for_ever)
+    yield desk
+    await host.end()
+
+
+@asynccontextmanager
+async def things_of(shop: Desk) -> AsyncIterator[Things]:
+    """What one walk acts on."""
+    api, group = shop.rig.api, uuid4().hex[:12]
+    key = await api.key(name="jane")
+    ledger = LedgerRig(api.backend.ledger.database)
+    failed = attempt_of(first_seen=datetime.now(UTC), **MAIL)
+    await ledger.put(failed, State.FAILED)
+    letters = [
+        await store_dead_letter(api, group, "default", message="mailbox full, try again later")
+        for _ in range(8)
+    ]
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    scheduled, _ = [  # RabbitMQ is not there: the other one goes to the outbox
+        await api.ask(
+            "POST",
+            "/v1/notifications",
+            key,
+            json={**MAIL, "channel": "email", "recipient": "ada@example.com", **more},
+        )
+        for more in ({"scheduled_at": tomorrow}, {})
+    ]
+    discarded = str(await store_dead_letter(api, f"{group}0", "default"))
+    job = await api.ask(
+        "POST",
+        "/v1/jobs",
+        key,
+        json={"kind": "discard", "ids": [discarded], "note": "a load test's"},
+    )
+    await api.ask("POST", f"/v1/jobs/{job.data['id']}/start", key)
+    request = CreateScheduleRequest(
+        f"weekly-report-{group[:4]}",
+        {"channel": "email", "subject": "Report", "body": "All is well."},
+        ["ada@example.com", "bob@example.com"],
+        "30 9 * * MON-FRI",
+        "Europe/Berlin",
+    )
+    schedule = await schedules.create(api.backend, Actor("cli", "tester@desk"), request)
+    await shop.rig.person(name=f"bob {group}")
+    [session] = await api.fetch(
+        "SELECT id FROM console_sessions WHERE name LIKE $1", f"bob {group}%"
+    )
+    async with paging() as pager:
+        yield Things(
+            key,
+            group,
+            tuple(map(str, letters)),
+            scheduled.data["id"],
+            str(failed.id),
+            str(schedule.schedule.id),
+            pager.url,
+            job.data["id"],
+            str(session["id"]),
+        )
+
+
+@asynccontextmanager
+async def walking(
+    shop: Desk, hands: type[Mouse] | type[Keyboard], looks: Looks | None = None, **how: Any
+) -> AsyncIterator[Walk]:
+    """Somebody who has signed in, and signs out at the end."""
+    how.setdefault("viewport", {"width": 1280, "height": 800})
+    context = await shop.browser.new_context(base_url=shop.rig.origin, **how)
+    context.set_default_timeout(5_000)
+    page = await context.new_page()
+    try:
+        async with things_of(shop) as things:
+            walk = Walk(page, hands(page), things, looks)
+            await walk.go("/sign-in")
+            await walk.look("sign-in")
+            await walk.write("API key", things.key)
+            await walk.press("Sign in")
+            yield walk
+            await walk.hands.press(page.locator(".user-menu > summary"))
+            async with walk.leaving():
+                await walk.hands.press(page.get_by_role("button", name="Sign out"))
+            await walk.says("You are signed out")
+        assert walk.faults == []
+    finally:
+        await context.close()
+
+
+def left_out(walk: Walk) -> set[str]:
+    """Pages that were not seen, and buttons that were not pressed."""
+    pages = {
+        f"{page.method} {page.path}"
+        for page in set(PAGES) - walk.served
+        if page.path not in OF_SCRIPTS
+    }
+    return pages | {f"{path} {button}".strip() for path, button in walk.offered - walk.pressed}
+
+
+async def test_without_scripts_every_page_can_be_seen_and_every_button_pressed(shop: Desk) -> None:
+    narrow = {"width": 360, "height": 740}
+    async with walking(shop, Mouse, java_script_enabled=False, viewport=narrow) as walk:
+        for step in STEPS:
+            await step(walk)
+    assert left_out(walk) == set()
+
+
+class Eyes:
+    """Looks at pages in two lights and three widths, and keeps what is wrong with them."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+
+    async def __call__(self, page: Page, name: str) -> None:
+        """Look at one; the window and the light are then as before."""
+        for scheme, width in SCREENS:
+            await page.set_viewport_size({"width": width, "height": 800})
+            await page.emulate_media(color_scheme=scheme)
+            if await overflows(page):
+                self.wrong.append(f"{name} scrolls sideways at {width}")
+            if width < WIDEST:
+                self.wrong += [f"{name} {scheme}: {found}" for found in await violations(page)]
+            await picture(page, f"{name}-{scheme}-{width}")
+        await page.set_viewport_size({"width": 1280, "height": 800})
+
+
+async def test_by_mouse_and_each_page_fits_any_window_and_can_be_read_by_anybody(
+    shop: Desk,
+) -> None:
+    eyes = Eyes()
+    async with walking(shop, Mouse, eyes) as walk:
+        for step in STEPS:
+            await step(walk)
+    assert eyes.wrong == []
+    assert left_out(walk) == set()
+
+
+async def test_by_keyboard_alone_and_one_always_sees_where_one_is(shop: Desk) -> None:
+    async with walking(shop, Keyboard) as walk:
+        for step in STEPS:
+            await step(walk)
+        assert isinstance(walk.hands, Keyboard)
+        assert walk.hands.unseen == []
+    assert left_out(walk) == set()
