@@ -35,7 +35,7 @@ class _Buttons(HTMLParser):
             self._form = given
             self._forms[given.get("id") or ""] = given
         elif tag == "button" and given.get("type", "submit") == "submit":
-            form = self._forms.get(given.get("form") or "", self._form)
+            form = self._forms.get(given["form"] or "", {}) if "form" in given else self._form
             method = given.get("formmethod") or form.get("method") or "get"
             action = given.get("formaction") or form.get("action") or ""
             self._open = []

@@ -93,7 +93,7 @@ def number(value: float | None) -> str:
     """A number with its thousands apart; a dash if it is not known."""
     if value is None:
         return times.NOTHING
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")
 
 
 def length(seconds: float | None) -> str:

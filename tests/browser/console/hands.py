@@ -137,6 +137,9 @@ class Keyboard:
 
     async def press(self, target: Locator) -> None:
         """By its key, or with Tab and Enter."""
+        row = target.locator("xpath=ancestor::*[@data-row][1]")
+        if await target.get_attribute("data-key") and await row.count():
+            await self._walk_to(row)
         if key := await target.evaluate(PRESSED_BY):
             self.keys.add(key)
             await self._page.keyboard.press(key)

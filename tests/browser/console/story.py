@@ -29,7 +29,7 @@ WITH faults (place, channel, category, reason, kind, code, message, provider, co
            (4, 'email', 'invoice', 'malformed', 'malformed', '', 'attachments[0].filename: may have 255 bytes', '', 7, 700),
            (5, 'sms', 'one-time-password', 'rejected', 'rejected', '21211', 'the number is not valid', 'twilio', 23, 1200)
 ), letters AS (
-    SELECT faults.*, md5(place::text) AS fingerprint, n,
+    SELECT faults.*, left(md5(place::text), 12) AS fingerprint, n,
            (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000' || '8' || lpad(place::text, 3, '0')
             || lpad(to_hex(n), 12, '0'))::uuid AS id,
            CASE channel WHEN 'email' THEN 'ada.' || n || '@example.com' WHEN 'sms' THEN '+49170' || 1000000 + n

@@ -135,6 +135,19 @@ class Walk:
         labelled = self.main.get_by_label(label, exact=True)
         await self.hands.write(labelled.and_(self.page.locator("input, textarea")).first, text)
 
+    async def noted(self, label: str, reason: str, place: Locator | None = None) -> None:
+        """Press a button that asks for a reason first.
+
+        Args:
+            label: Its own.
+            reason: Given.
+            place: A part of the page, if others have such a button.
+        """
+        details = (place or self.main).locator("details.noted").filter(has_text=f"{label}…").first
+        await self.hands.press(details.locator("summary"))
+        await self.hands.write(details.locator("input[name=note]"), reason)
+        await self.press(details.locator("form button"))
+
     async def filter(self, text: str) -> None:
         """Write into the field that filters or finds, and send it."""
         await self.hands.write(self.main.locator("[data-filter]"), text)
@@ -226,6 +239,9 @@ async def failures(walk: Walk) -> None:
     await walk.section("Failures")
     await walk.look("failures")
     await walk.filter("channel:email")
+    await walk.press(walk.main.locator("[data-row]").first.get_by_role("button"))
+    await walk.press("Leave them as they are")
+    await walk.go("/failures?channel=email")
     await walk.press("Replay all…")
     await walk.look("job-confirm")
     await walk.press("Leave them as they are")
@@ -245,6 +261,7 @@ async def a_group(walk: Walk) -> None:
     await walk.write("Owner", "jane")
     await walk.press("Set the owner")
     await walk.press("Nobody")
+    await walk.filter("reason:rejected")
     rows = walk.main.locator("[data-row]")
     for place in (0, 1):
         await walk.hands.tick_row(rows.nth(place))
@@ -310,6 +327,7 @@ async def an_edit(walk: Walk) -> None:
 async def many_edited(walk: Walk) -> None:
     await walk.go(f"/failures/{walk.things.group}")
     await walk.hands.tick(walk.main.get_by_label("open ones that match"))
+    await walk.open("Edit a field…")
     await walk.write("Field to be edited", "locale")
     await walk.write("Its new value", "de")
     await walk.press(walk.main.get_by_role("button", name=re.compile("^Edit")).last)
@@ -325,13 +343,12 @@ async def the_jobs(walk: Walk) -> None:
 async def the_schedules(walk: Walk) -> None:
     await walk.section("Schedules")
     await walk.look("schedules")
-    await walk.write("Reason: Pause dispatching", "INC-812")
-    await walk.press("Pause dispatching")
-    await walk.press("Resume dispatching")
+    await walk.noted("Pause dispatching", "INC-812")
+    await walk.noted("Resume dispatching", "it is over")
     await walk.go(f"/schedules/{walk.things.schedule}")
     await walk.look("schedule")
-    await walk.press("Pause")
-    await walk.press("Resume")
+    await walk.noted("Pause", "holidays")
+    await walk.noted("Resume", "they are over")
     await walk.press(walk.main.get_by_role("button", name=re.compile("^Send to")))
     await walk.press("Reveal")
     await walk.look("schedule-revealed")
@@ -340,14 +357,10 @@ async def the_schedules(walk: Walk) -> None:
 async def the_channels(walk: Walk) -> None:
     await walk.section("Channels")
     await walk.look("channels")
-    await walk.write("Reason: Pause email", "INC-812")
-    await walk.press("Pause email")
-    await walk.press("Resume email")
-    await walk.write("Reason: Disable primary email", "they are slow")
-    await walk.press(
-        walk.main.locator("#channel-email").get_by_role("button", name="Disable primary")
-    )
-    await walk.press(walk.main.locator("#channel-sms").get_by_role("button", name="Enable primary"))
+    await walk.noted("Pause email", "INC-812")
+    await walk.noted("Resume email", "it is over")
+    await walk.noted("Disable primary", "they are slow", walk.main.locator("#channel-email"))
+    await walk.noted("Enable primary", "they are back", walk.main.locator("#channel-sms"))
     await walk.look("channels-history")
 
 
@@ -420,8 +433,7 @@ async def the_keys(walk: Walk) -> None:
     await walk.press("Create")
     await walk.look("keys-made")
     prefix = await walk.main.locator(".secret .mono").inner_text()
-    await walk.write(f"Reason: Revoke {prefix}", "a test")
-    await walk.press(walk.main.locator(f"#key-{prefix}").get_by_role("button", name="Revoke"))
+    await walk.noted("Revoke", "a test", walk.main.locator(f"#key-{prefix}"))
     await walk.says(f"{prefix} is revoked")
 
 
