@@ -53,7 +53,7 @@ chaos: install ## inject faults and count losses: SCENARIO=4 N=… SEED=… KILL
 
 pictures: install ## take the pictures of docs/console.md again
 	@$(BIN)/python -m tidings_local.packages --browser
-	@WRITE_PICTURES=1 $(BIN)/python -m pytest -q -n0 tests/browser/console/test_the_pictures.py
+	@WRITE_PICTURES=1 $(BIN)/python -m pytest -q -n0 tests/browser/console/test_a_day_of_a_shop.py -k pictures
 
 test-matrix: install ## tests against servers, on those of Debian 13 and 14 (needs root and debootstrap)
 	@$(BIN)/python -m tests.matrix $(ARGS)

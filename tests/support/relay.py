@@ -61,6 +61,12 @@ class Relay:
         for writer in self._writers:
             writer.transport.abort()
 
+    def refuse(self) -> None:
+        """Hang up on everybody, and let nobody connect again."""
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
     def lose(self) -> None:
         """Lose whatever either end says on the connections there are now; only a cut ends that."""
         self._losing |= self._writers

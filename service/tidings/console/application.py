@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -114,7 +115,8 @@ class Console:
                 started
             ):  # half a download: the connection is cut, so that nobody takes it for the whole
                 raise
-            await self._error(request, error, scope.get("tidings.visitor"))(scope, receive, send)
+            visitor = scope.get("tidings.visitor") or await self._known(request, error)
+            await self._error(request, error, visitor)(scope, receive, send)
 
     def _endpoint(self, page: ConsolePage) -> Callable[[Request], Awaitable[Response]]:
         measured = _Measured(ROOT + page.path)
@@ -149,6 +151,14 @@ class Console:
             return remembered
         self._recollection.note(token, visitor)
         return visitor
+
+    async def _known(self, request: Request, error: Exception) -> Visitor | None:
+        """Who asked for a page that there is not, so that they keep the navigation."""
+        if not isinstance(error, HTTPException):
+            return None
+        with suppress(LedgerUnavailable):
+            return await visitor_of(self._services.backend, request)
+        return None
 
     async def _form(self, request: Request, visitor: Visitor) -> Form:
         check_origin(request, self._services.backend.settings.console.url)

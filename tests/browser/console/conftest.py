@@ -45,7 +45,11 @@ class Desk:
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
             "console",
-            lambda message: faults.append(message.text) if message.type == "error" else None,
+            lambda message: (
+                faults.append(message.text)
+                if message.type == "error" and "status of 4" not in message.text
+                else None
+            ),
         )
         try:
             await page.goto("/console/sign-in")

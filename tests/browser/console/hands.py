@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, expect
 
 MOST_TABS: Final = 120
 """Presses of Tab after which something can't be reached."""
@@ -166,6 +166,7 @@ class Keyboard:
         if key := await target.evaluate(PRESSED_BY):
             self.keys.add(key)
             await self._page.keyboard.press(key)
+            await expect(target).to_be_focused()
         else:
             await self._reach(target)
         await self._page.keyboard.press("Control+a")

@@ -62,6 +62,11 @@ INSERT INTO processes (actor, roles, host, pid, version, channels, templates)
 VALUES ('worker web-1:4242:7f3a', '{worker}', 'web-1', 4242, '0.2.0', '{email,sms,webhook,in_app}', ''),
        ('scheduler+archive web-2:77:11ab', '{scheduler,archive}', 'web-2', 77, '0.2.0', '{}', '')
 """
+DOWN: Final = """
+INSERT INTO circuits (channel, provider, worker, phase, reason, since, probe_at, seen_at)
+VALUES ('sms', 'primary', 'worker web-1:4242:7f3a', 'open', 'no answer from api.twilio.com within 10s', now() - interval '7 minutes',
+        now() + interval '40 seconds', now() + interval '1 hour')
+"""
 FOLD: Final = "SELECT tidings_fold_rollups(1000000, 100)"
 
 

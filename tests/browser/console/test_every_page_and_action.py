@@ -1,5 +1,6 @@
 """Every page and action of the console in a real Chromium: without scripts, by mouse, and by keyboard alone."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,13 @@ import pytest_asyncio
 from playwright.async_api import Page
 from tests.browser.console.conftest import Desk, overflows, picture, violations
 from tests.browser.console.hands import Keyboard, Mouse
-from tests.browser.console.story import tell
+from tests.browser.console.story import DOWN, tell
 from tests.browser.console.walk import OF_SCRIPTS, PAGES, STEPS, Looks, Things, Walk
 from tests.support.attempts import attempt_of
+from tests.support.console_rig import console_serving
 from tests.support.ledger_rig import LedgerRig
 from tests.support.paging import paging
+from tests.support.relay import Relay
 from tests.support.stored_dead_letters import store_dead_letter
 
 from tidings.delivery.states import State
@@ -24,6 +27,7 @@ from tidings.operations.actor import Actor
 from tidings.operations.jobs.hosting import JobHost
 from tidings.operations.schedules import CreateScheduleRequest
 from tidings.runtime.background import BackgroundTask
+from tidings.settings import Settings
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -40,11 +44,6 @@ CHANNELS: Final = {
     "TIDINGS_SMS_SENDER": "+15005550006",
     "TIDINGS_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 }
-DOWN: Final = """
-INSERT INTO circuits (channel, provider, worker, phase, reason, since, probe_at, seen_at)
-VALUES ('sms', 'primary', 'worker web-1:4242:7f3a', 'open', 'no answer from api.twilio.com within 10s', now() - interval '7 minutes',
-        now() + interval '40 seconds', now() + interval '1 hour')
-"""
 NOTED: Final = """
 INSERT INTO dead_letter_group_notes (fingerprint, tenant, note, actor)
 SELECT fingerprint, '*', 'The customer imports a list on Mondays; asked them to clean it, ticket 4711', 'console jane'
@@ -221,4 +220,45 @@ async def test_by_keyboard_alone_and_one_always_sees_where_one_is(shop: Desk) ->
             await step(walk)
         assert isinstance(walk.hands, Keyboard)
         assert walk.hands.unseen == []
+        assert walk.keys - walk.hands.keys == set()
+        await walk.go("/failures")
+        await walk.page.keyboard.press("?")
+        help_ = " ".join((await walk.page.locator("#help[open]").inner_text()).split())
+        for line in (
+            "j Next row",
+            "/ Filter",
+            "r Replay the group of the row",
+            "g o Go to Overview",
+        ):
+            assert line in help_
+        assert "x Tick the row" not in help_  # there is nothing to tick
+        await walk.page.keyboard.press("Escape")
+        await walk.page.locator("#help").wait_for(state="hidden")
     assert left_out(walk) == set()
+
+
+async def test_what_is_empty_refused_or_unavailable_can_be_read_by_anybody(
+    shop: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eyes, lists = Eyes(), ("notifications", "failures", "jobs", "schedules", "outbox", "alerts")
+    viewer = await shop.rig.api.key("read", tenant="nobody")
+    async with shop.sitting(key=viewer) as page:
+        for name in lists:
+            await page.goto(f"/console/{name}")
+            await eyes(page, f"{name}-empty")
+        await page.goto("/console/keys")
+        await eyes(page, "error-403")
+    async with Relay(os.environ["TIDINGS_DATABASE_URL"]) as relay:
+        monkeypatch.setenv("TIDINGS_DATABASE_URL", relay.url)
+        async with (
+            console_serving(Settings().check()) as rig,
+            Desk(shop.browser, rig).sitting(key=await rig.api.key()) as page,
+        ):
+            relay.refuse()
+            await page.goto("/console/")
+            await page.locator("text=The statistics are in PostgreSQL").wait_for()
+            await eyes(page, "overview-without-postgresql")
+            await page.goto("/console/failures")
+            await page.locator("text=PostgreSQL is unavailable").wait_for()
+            await eyes(page, "error-503")
+    assert eyes.wrong == []

@@ -18,6 +18,8 @@ PAGES: Final = tuple(pages())
 OF_SCRIPTS: Final = {"/failures/letters/{id}/check", "/health/checks"}
 """What a script asks for by itself."""
 
+KEYS: Final = "(found) => found.map((it) => it.dataset.key)"
+
 Looks = Callable[[Page, str], Awaitable[None]]
 Press = tuple[str, str]
 """A form's address, and the name and value of its button."""
@@ -65,6 +67,8 @@ class Walk:
     """Buttons that were seen."""
     pressed: set[Press] = field(default_factory=set)
     """Buttons that were pressed."""
+    keys: set[str] = field(default_factory=set)
+    """Keys that the help of some page has."""
     faults: list[str] = field(default_factory=list)
     """Errors of scripts, and pages that failed."""
 
@@ -92,6 +96,7 @@ class Walk:
         for button in submit_buttons(await self.page.content()):
             given = f"{button.name}={button.value}" if button.name else ""
             self.offered.add((_pattern(button.path), given))
+        self.keys |= set(await self.page.locator("main [data-key]:visible").evaluate_all(KEYS))
 
     async def look(self, name: str) -> None:
         """Look at the page that is shown."""
@@ -190,6 +195,8 @@ async def overview(walk: Walk) -> None:
         await walk.hands.press(walk.page.locator(".user-menu > summary"))
         async with walk.leaving():
             await walk.hands.press(walk.page.get_by_role("button", name=theme))
+        chosen = await walk.page.locator("html").get_attribute("data-theme")
+        assert chosen == {"System": None}.get(theme, theme.lower())
 
 
 async def notifications(walk: Walk) -> None:
@@ -204,6 +211,8 @@ async def notifications(walk: Walk) -> None:
         == "notifications.csv"
     )
     assert await walk.download(walk.button("CSV with recipients")) == "notifications.csv"
+    await walk.press("Older")
+    await walk.press("Newest")
     await walk.go(f"/notifications/beginning?id={walk.things.failed[:8]}")
     await walk.hands.open_row(walk.main.locator("[data-row]").first)
 
@@ -213,6 +222,9 @@ async def one_notification(walk: Walk) -> None:
     await walk.look("notification")
     await walk.press("Reveal people and content")
     await walk.look("notification-revealed")
+    words = await walk.page.frame_locator("iframe.mail").locator("body").inner_text()
+    assert "follow it [https://shop.example/10042]" in words
+    assert "steal" not in words
     await walk.press("Mask again")
     await walk.open("Send again")
     await walk.look("notification-send-again")
@@ -278,7 +290,7 @@ async def a_group(walk: Walk) -> None:
 async def a_bulk_job(walk: Walk) -> None:
     await walk.go(f"/failures/{walk.things.group}")
     await walk.hands.tick(walk.main.get_by_label("open ones that match"))
-    await walk.write("Reason to discard", "test data")
+    await walk.write("Reason to discard or edit", "test data")
     await walk.press("Discard…")
     await walk.press(walk.main.locator("#start button.primary"))
     await walk.press("Pause")
@@ -330,9 +342,13 @@ async def many_edited(walk: Walk) -> None:
     await walk.open("Edit a field…")
     await walk.write("Field to be edited", "locale")
     await walk.write("Its new value", "de")
-    await walk.press(walk.main.get_by_role("button", name=re.compile("^Edit")).last)
+    await walk.hands.tick(walk.main.get_by_label("then replay"))
+    await walk.write("Reason to discard or edit", "they read German")
+    await walk.press("Edit…")
     await walk.look("edit-many")
-    await walk.press(walk.main.locator("form button.primary"))
+    await walk.press("Reveal people and content")
+    await walk.press(walk.main.locator("#start button.primary"))
+    await walk.press("Undo")
 
 
 async def the_jobs(walk: Walk) -> None:
@@ -418,9 +434,11 @@ async def what_admins_look_at(walk: Walk) -> None:
     await walk.section("Audit")
     await walk.look("audit")
     await walk.section("Settings")
-    await walk.look("settings")
     await walk.filter("timeout")
+    await walk.look("settings")
     await walk.section("Health")
+    if walk.looks is not None:
+        await walk.main.locator("#checks table").wait_for()
     await walk.look("health")
 
 

@@ -64,7 +64,8 @@ function busy() {
   const active = document.activeElement;
   return document.hidden || document.querySelector('dialog[open]') || !getSelection().isCollapsed
     || active?.matches('main input:not([type=checkbox]), main textarea, main select')
-    || main().querySelector('input[type=checkbox]:checked, form[data-dirty]');
+    || main().querySelector('input[type=checkbox]:checked')
+    || [...main().querySelectorAll('input, textarea')].some((it) => it.value !== it.defaultValue);
 }
 async function refresh() {
   const seconds = Number(main().dataset.live);
@@ -156,7 +157,7 @@ document.addEventListener('keydown', (event) => {
   else action();
 });
 
-// Copying, ticking all, dirty forms, and menus that close when one looks elsewhere.
+// Copying, ticking all, and menus that close when one looks elsewhere.
 document.addEventListener('click', async (event) => {
   const copy = event.target.closest('[data-copy]');
   if (copy) {
@@ -170,7 +171,6 @@ document.addEventListener('click', async (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   }
 });
-document.addEventListener('input', (event) => event.target.form?.setAttribute('data-dirty', ''));
 
 // A form is sent once, however often its button is pressed; a download's may be sent again after a while.
 document.addEventListener('submit', (event) => {
