@@ -47,7 +47,15 @@ class Desk:
             "console",
             lambda message: (
                 faults.append(message.text)
-                if message.type == "error" and "status of 4" not in message.text
+                if message.type == "error" and "Failed to load resource" not in message.text
+                else None
+            ),
+        )
+        page.on(
+            "response",
+            lambda response: (
+                faults.append(response.url)
+                if response.status >= 400 and response.request.resource_type != "document"
                 else None
             ),
         )

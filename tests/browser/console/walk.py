@@ -148,10 +148,13 @@ class Walk:
             reason: Given.
             place: A part of the page, if others have such a button.
         """
-        details = (place or self.main).locator("details.noted").filter(has_text=f"{label}…").first
-        await self.hands.press(details.locator("summary"))
-        await self.hands.write(details.locator("input[name=note]"), reason)
-        await self.press(details.locator("form button"))
+        place = place or self.main
+        asks = place.locator("details.asks").filter(has_text=f"{label}…").first
+        if await asks.count():
+            await self.hands.press(asks.locator("summary"))
+        form = place.locator("form.noted").filter(has_text=label).first
+        await self.hands.write(form.locator("input[name=note]"), reason)
+        await self.press(form.locator("button"))
 
     async def filter(self, text: str) -> None:
         """Write into the field that filters or finds, and send it."""
@@ -290,7 +293,7 @@ async def a_group(walk: Walk) -> None:
 async def a_bulk_job(walk: Walk) -> None:
     await walk.go(f"/failures/{walk.things.group}")
     await walk.hands.tick(walk.main.get_by_label("open ones that match"))
-    await walk.write("Reason to discard or edit", "test data")
+    await walk.write("Reason to discard", "test data")
     await walk.press("Discard…")
     await walk.press(walk.main.locator("#start button.primary"))
     await walk.press("Pause")
@@ -343,7 +346,7 @@ async def many_edited(walk: Walk) -> None:
     await walk.write("Field to be edited", "locale")
     await walk.write("Its new value", "de")
     await walk.hands.tick(walk.main.get_by_label("then replay"))
-    await walk.write("Reason to discard or edit", "they read German")
+    await walk.write("Reason to edit", "they read German")
     await walk.press("Edit…")
     await walk.look("edit-many")
     await walk.press("Reveal people and content")

@@ -44,12 +44,13 @@ async def _looked_at(visit: Visit, fingerprint: str | None) -> SeeOther:
     edit = _edit(visit.form) if kind is JobKind.EDIT else None
     if edit is not None and shows_to_others(edit.change.paths) and not visit.may(Scope.REVEAL):
         raise Forbidden("Another recipient gets to see the content: that needs the role support.")
+    reasons = ("edit_note", "note") if kind is JobKind.EDIT else ("note",)
     request = PreviewRequest(
         kind,
         DeadLetterChoice.read(visit, fingerprint).query() if every else _ticked(visit),
         Filters(),
         every=every,
-        note=visit.form.text("note"),
+        note=next(filter(None, map(visit.form.text, reasons)), ""),
         edit=edit,
         tenant=visit.tenant,
     )
