@@ -129,6 +129,7 @@ async def test_the_overview_has_every_queue_with_its_age_and_every_provider_that
     await api.backend.ledger.queue_ages.saw({"tidings.email.high": 0}, 420)
     async with shop.sitting() as page:
         queue = page.locator("#queues tr", has_text="tidings.email.high")
+        await queue.wait_for()
         messages, age, consumers = (await queue.locator("td.number").all_inner_texts())[:3]
         assert (messages, age[:2], consumers) == ("3", "7m", "0")
         down = page.locator("#providers tr", has_text="primary")
