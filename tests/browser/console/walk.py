@@ -386,11 +386,12 @@ async def the_channels(walk: Walk) -> None:
 async def the_outbox(walk: Walk) -> None:
     await walk.section("Outbox")
     await walk.look("outbox")
-    for decision in ("Give up", "Mark as pending", "Publish now"):
+    for decision in ("Mark as failed…", "Mark as pending…", "Publish now…"):
+        await walk.section("Outbox")
         await walk.hands.tick_row(walk.main.locator("[data-row]").first)
         await walk.write("Reason", "INC-812")
         await walk.press(decision)
-    await walk.press("Retry all of the last day")
+        await walk.press("Leave them as they are")
 
 
 async def the_templates(walk: Walk) -> None:
