@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import pytest
 import structlog
-from tests.support import array_types
+from tests.support import array_types, no_authorities
 from tests.support.apart import run_apart
 from tests.support.cheap_password import verifier
 from tests.support.leftovers import folder_of_a_run
@@ -45,10 +45,11 @@ PLAIN = structlog.dev.ConsoleRenderer(
 )
 
 
-STATISTICS = 1.0
+STATISTICS = 2.0
 """Seconds after which RabbitMQ looks at its queues again: with all of them twice a second it is never idle."""
 
 array_types.make_known()
+no_authorities.trust_none()
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def preload() -> None:
         import_module(name)
     sys.path.append(ROOT)
     import_module("tests.support.array_types").make_known()
+    import_module("tests.support.no_authorities").trust_none()
     sys.path.remove(ROOT)
     commands = import_module("tidings.cli.main").Root.listed
     for command in commands:

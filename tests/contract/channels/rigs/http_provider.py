@@ -44,7 +44,7 @@ def authority() -> trustme.CA:
 
 def client_tls() -> ssl.SSLContext:
     """Trusts the provider only."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority().configure_trust(context)
     return context
 
