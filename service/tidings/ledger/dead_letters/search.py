@@ -11,6 +11,7 @@ from asyncpg import Record
 
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import NotFound, Refused
+from tidings.delivery.fingerprint import LENGTH
 from tidings.delivery.id_prefix import IdPrefix, ambiguous, contains_digits
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
@@ -262,7 +263,8 @@ def _filters(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, A
     yield "d.id = ANY({}::uuid[])", list(wanted.ids)
     yield "d.channel = {}", wanted.channel
     yield "d.reason = {}", wanted.reason and wanted.reason.value
-    yield "d.fingerprint LIKE {} || '%'", wanted.fingerprint
+    whole = len(wanted.fingerprint or "") >= LENGTH
+    yield "d.fingerprint = {}" if whole else "d.fingerprint LIKE {} || '%'", wanted.fingerprint
     yield "d.dead_lettered_at >= {}", wanted.since
     yield "d.dead_lettered_at < {}", wanted.until
     yield "d.tenant = {}", wanted.tenant

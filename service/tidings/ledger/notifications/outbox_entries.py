@@ -31,19 +31,23 @@ CASE WHEN n.dispatch_at IS NULL AND n.state = 'cancelled' AND e.published_at IS 
      WHEN n.dispatch_at IS NULL THEN 'success' WHEN n.dispatch_at >= {NEVER} THEN 'failed'
      WHEN e.tries > 0 THEN 'retrying' ELSE 'pending' END
 """
-ENTRIES: Final = f"""
+_ENTRY: Final = f"""
 SELECT e.notification_id AS id, e.tenant, e.channel, e.user_id, e.reason, e.entered_at, e.tries, e.last_error, e.published_at,
        e.decided_by, e.decided_at, e.note, coalesce(n.test, false) AS test, {_STATUS} AS status
-  FROM outbox_entries e LEFT JOIN notifications n ON n.id = e.notification_id
 """
+ENTRIES: Final = (
+    f"{_ENTRY} FROM outbox_entries e LEFT JOIN notifications n ON n.id = e.notification_id"
+)
 LIST: Final = f"""
-SELECT * FROM ({ENTRIES} WHERE ($2::text IS NULL OR e.user_id = $2) AND ($3::text IS NULL OR e.tenant = $3)
-                            AND ($5::timestamptz IS NULL OR (e.entered_at, e.notification_id) < ($5, $6))
-                            AND ($7::boolean IS NULL OR coalesce(n.test, false) = $7)
-                          ORDER BY e.entered_at DESC, e.notification_id DESC) AS listed
- WHERE $1::text[] = '{{}}' OR status = ANY($1)
- ORDER BY entered_at DESC, id DESC LIMIT $4
+{_ENTRY}
+  FROM outbox_entries e LEFT JOIN LATERAL (
+       SELECT state, test, dispatch_at FROM notifications WHERE id = e.notification_id OFFSET 0) AS n ON true
+ WHERE ($2::text IS NULL OR e.user_id = $2) AND ($3::text IS NULL OR e.tenant = $3)
+   AND ($5::timestamptz IS NULL OR (e.entered_at, e.notification_id) < ($5, $6))
+   AND ($7::boolean IS NULL OR (n.test IS TRUE) = $7) AND ($1::text[] = '{{}}' OR {_STATUS} = ANY($1))
+ ORDER BY e.entered_at DESC, e.notification_id DESC LIMIT $4
 """
+"""`OFFSET 0` keeps PostgreSQL from joining all entries with all notifications before it takes the newest."""
 BY_ID: Final = f"SELECT * FROM ({ENTRIES} WHERE e.notification_id = ANY($1::uuid[]) AND ($2::text IS NULL OR e.tenant = $2)) AS found"
 YOUNG: Final = f"""
 SELECT id FROM ({ENTRIES} WHERE e.published_at IS NULL AND ($1::float8 IS NULL OR e.entered_at > now() - $1 * interval '1 second')
