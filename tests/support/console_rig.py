@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
+import pytest
 from multidict import CIMultiDictProxy
 from tests.support.api_rig import ApiRig, serving
 
 from tidings.console import Console
+from tidings.console.pages import bulk, outbox
 from tidings.settings import Settings
 
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
@@ -113,7 +115,16 @@ class ConsoleRig:
 
 @asynccontextmanager
 async def console_serving(settings: Settings) -> AsyncIterator[ConsoleRig]:
-    """A running API with its console."""
+    """A running API with its console, which waits as long as it takes until the items of a job are chosen."""
+    with pytest.MonkeyPatch.context() as patch:
+        for page in (bulk, outbox):
+            patch.setattr(page, "PATIENCE", 20.0)
+        async with _serving(settings) as rig:
+            yield rig
+
+
+@asynccontextmanager
+async def _serving(settings: Settings) -> AsyncIterator[ConsoleRig]:
     async with serving(settings, console=Console) as api:
         rig = ConsoleRig(api)
         try:
