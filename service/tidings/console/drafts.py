@@ -28,6 +28,9 @@ LONG: Final = 80
 """Characters from which a field has several lines."""
 FIELD: Final = "field."
 """What the names of fields begin with in the form."""
+NUL: Final = "\0"
+"""A browser makes another character of it (HTML, 13.2.5.1): a text that has it is typed as JSON."""
+HALF: Final = "It has half a character, such as \\ud800 without the other half."
 NOT_TEXT: Final = (dict, list, tuple, int, float, BaseModel)
 
 
@@ -110,6 +113,8 @@ def typed(body: bytes, form: Form) -> EditedBody:
     in_raw = _digest(raw) != form.text("seen_raw")
     in_fields = _of_fields(given) != form.text("seen_fields")
     shown = body if _digest(raw) == _digest(readable(body)) else raw.encode()
+    if not _encodable(readable(shown)):
+        return _refused(form, body, body, [HALF])
     if in_raw and in_fields:
         problem = "The fields and the JSON were both changed: take one of these changes back."
         return _refused(form, shown, body, [problem])
@@ -120,6 +125,8 @@ def typed(body: bytes, form: Form) -> EditedBody:
     except (InvalidRequest, Refused) as wrong:
         problems = wrong.problems if isinstance(wrong, MalformedEdit) else [str(wrong)]
         return _refused(form, shown, body, problems)
+    if not _encodable(readable(after)):
+        return _refused(form, shown, body, [HALF])
     return replace(_looked_at(after, body), looked_at=False)
 
 
@@ -134,10 +141,8 @@ def fields_in(form: Form) -> Mapping[str, str]:
 
 def _looked_at(body: bytes, before: bytes, raw: str | None = None) -> EditedBody:
     text = _as_sent(readable(body) if raw is None else raw)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Refused("its body has half a character, which no page can show") from None
+    if not _encodable(text):
+        raise Refused("its body has half a character, which no page can show")
     problems: tuple[str, ...] = ()
     try:
         checked(body)
@@ -183,9 +188,10 @@ def fields_of(body: bytes) -> Iterator[DraftField]:
     for name, value, written in present:
         if not _assignable(name):
             continue
-        text = value if isinstance(value, str) else numbers.dumps(written)
+        as_text = isinstance(value, str) and NUL not in value
+        text = value if as_text else numbers.dumps(written)
         about = described[name].description or "" if name in described else ""
-        yield DraftField(name, _as_sent(text), not isinstance(value, str), about)
+        yield DraftField(name, _as_sent(text), not as_text, about)
     for name, rule in described.items():
         if name not in plain and name not in FIXED and name != "entity":
             as_json = not _is_text(rule.annotation)
@@ -232,6 +238,15 @@ def with_typed(body: bytes, given: Mapping[str, str]) -> bytes:
     if problems:
         raise MalformedEdit(problems)
     return with_fields(body, assignments, unset)
+
+
+def _encodable(text: str) -> bool:
+    """Whether a page can have it: half a character has no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_text(annotation: Any) -> bool:

@@ -72,6 +72,12 @@ async def test_a_field_is_typed_looked_at_and_sent_with_a_reason(console: Consol
     assert new["noted_by"].startswith("console ")
     assert json.loads(new["body"])["recipient"] == "ada@example.org"
     assert b"1.5" in new["body"]
+    (audit,) = await console.api.fetch(
+        "SELECT note, details ->> 'superseded_by' AS new FROM operator_actions WHERE action = 'edit dead letter' "
+        "AND details ->> 'dead_letter' = $1",
+        id_,
+    )
+    assert (audit["note"], audit["new"]) == ("she called", str(new["id"]))
     (item,) = await console.api.fetch("SELECT job FROM job_items WHERE item = $1", new["id"])
     assert str(item["job"]) in sent.path
 

@@ -10,11 +10,11 @@ from tidings.console.pages.letters import BECAME, current, named_letter
 from tidings.console.problems import Forbidden
 from tidings.console.undoing import STARTED, UNDO
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import IdPrefix
-from tidings.operations.dead_letters import acting, edits, lookup, notes
+from tidings.delivery.errors import Refused, TidingsError
+from tidings.operations.dead_letters import acting, edits, lookup
 from tidings.operations.dead_letters.acting import DeadLetterRequest
 from tidings.operations.dead_letters.edits import SupersedeRequest
+from tidings.operations.dead_letters.field_changes import is_within
 from tidings.operations.dead_letters.remedies import not_text
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.reveals import note_reveal
@@ -73,7 +73,7 @@ async def _page(
             it.name
             for it in draft.fields
             for problem in draft.problems
-            if problem.startswith(it.name)
+            if is_within(problem.partition(": ")[0], it.name)
         },
         "became": BECAME.get(letter.state, ""),
         "note": visit.form.text("note"),
@@ -110,14 +110,20 @@ async def _save(visit: Visit) -> Answer:
     if objection := _objection(draft, note):
         return await _page(visit, id_, draft, objection, 422)
     try:
-        new = await edits.supersede(visit.backend, visit.actor, SupersedeRequest(id_, draft.body))
+        request = SupersedeRequest(id_, draft.body, note=note)
+        new = await edits.supersede(visit.backend, visit.actor, request)
     except Refused as refused:
         return await _page(visit, id_, draft, f"Your edit was not stored: {refused}.", 409)
-    await notes.annotate(visit.backend, visit.actor, IdPrefix.parse(str(new)), note, visit.tenant)
     if wanted == "keep":
         return SeeOther(f"/failures/letters/{new}", "The edit was stored; nothing was sent.")
     replacing = DeadLetterRequest(new, visit.tenant)
-    job = await acting.replay(visit.backend, visit.actor, replacing, force=False, starts_in=UNDO)
+    try:
+        job = await acting.replay(
+            visit.backend, visit.actor, replacing, force=False, starts_in=UNDO
+        )
+    except TidingsError as error:
+        kept = f"The edit was stored, but nothing was sent: {error}."
+        return SeeOther(f"/failures/letters/{new}", kept)
     return SeeOther(f"/jobs/{job.id}", f"The edit was stored. {STARTED}")
 
 

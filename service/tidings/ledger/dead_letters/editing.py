@@ -84,6 +84,12 @@ SELECT id, epoch, state, state, $1, concat_ws(': ', 'dead letter ' || dead_lette
 """
 
 
+AUDIT: Final = """
+INSERT INTO operator_actions (actor, action, note, details)
+VALUES ($1, 'edit dead letter', $2, jsonb_build_object('dead_letter', $3::uuid, 'superseded_by', $4::uuid))
+"""
+
+
 class NoEdit(StrEnum):
     """Why a dead letter stays as it is, as edits count it."""
 
@@ -231,6 +237,7 @@ class Editing:
         expires_at: ExpiresAt,
         actor: str,
         based_on: str | None = None,
+        note: str = "",
     ) -> UUID:
         """Store a dead letter with this body in the place of one; the new dead letter's id.
 
@@ -240,6 +247,7 @@ class Editing:
             expires_at: As for `edit`.
             actor: As for `edit`.
             based_on: SHA-256 of the body that it must still have, in hexadecimal.
+            note: As for `edit_in`; kept in the audit trail too.
 
         Raises:
             InvalidNotification: The body can't be read.
@@ -252,7 +260,12 @@ class Editing:
                 raise Refused(f"dead letter {dead_letter} has another body by now: read it again")
             return body
 
-        done = await self.edit([dead_letter], change, expires_at=expires_at, actor=actor)
+        async with self._database.transaction() as connection:
+            done = await self.edit_in(
+                connection, [dead_letter], change, expires_at=expires_at, actor=actor, note=note
+            )
+            if note and done.edited:
+                await connection.execute(AUDIT, actor, note, dead_letter, done.edited[0].new)
         for refusal in done.not_edited:
             raise Refused(refusal.message)
         return done.edited[0].new

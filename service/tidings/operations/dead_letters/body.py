@@ -11,6 +11,10 @@ from tidings.operations.masks import veiled_fields
 from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.weight import too_heavy
 
+MOST_LINES: Final = 1_000
+"""Lines that are compared with one another."""
+CONTEXT: Final = 3
+"""Lines before and after a change."""
 LONGEST_VALUE: Final = 400
 """Characters of a value that a difference by field shows."""
 
@@ -87,10 +91,27 @@ def checked(body: bytes) -> Notification:
 
 
 def difference(before: bytes, after: bytes) -> Iterator[str]:
-    """What changed, line by line, as `diff -u` shows it; nothing where nothing did."""
-    return difflib.unified_diff(
-        readable(before).splitlines(), readable(after).splitlines(), "open", "edited", lineterm=""
-    )
+    """What changed, line by line, as `diff -u` shows it; nothing where nothing did.
+
+    Of many lines, those before the first change and after the last are left out first. If too many are left, what changed
+    is told field by field: comparing them may take minutes (`difflib` is quadratic, and worse).
+    """
+    old, new = readable(before).splitlines(), readable(after).splitlines()
+    if max(len(old), len(new)) > MOST_LINES:
+        old, new = _around_the_changes(old, new)
+        if max(len(old), len(new)) > MOST_LINES:
+            return _by_field(before, after, reveal=True)
+    return difflib.unified_diff(old, new, "open", "edited", lineterm="")
+
+
+def _around_the_changes(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """Two texts without the lines that are the same at their beginnings and ends, but for a few of them."""
+    shorter = min(len(old), len(new))
+    first = next((at for at in range(shorter) if old[at] != new[at]), shorter)
+    same = (at for at in range(shorter - first) if old[-1 - at] != new[-1 - at])
+    last = next(same, shorter - first)
+    begin, end = max(0, first - CONTEXT), max(0, last - CONTEXT)
+    return old[begin : len(old) - end], new[begin : len(new) - end]
 
 
 def changes(before: bytes, after: bytes, *, reveal: bool) -> list[str] | None:
@@ -102,7 +123,7 @@ def changes(before: bytes, after: bytes, *, reveal: bool) -> list[str] | None:
     """
     if readable(before) == readable(after):
         return None
-    return list(difference(before, after) if reveal else _veiled_difference(before, after))
+    return list(difference(before, after) if reveal else _by_field(before, after))
 
 
 def changes_by_field(before: bytes, after: bytes, *, reveal: bool) -> list[str] | None:
@@ -113,10 +134,10 @@ def changes_by_field(before: bytes, after: bytes, *, reveal: bool) -> list[str] 
     """
     if before == after or readable(before) == readable(after):
         return None
-    return list(_veiled_difference(before, after, reveal=reveal))
+    return list(_by_field(before, after, reveal=reveal))
 
 
-def _veiled_difference(before: bytes, after: bytes, *, reveal: bool = False) -> Iterator[str]:
+def _by_field(before: bytes, after: bytes, *, reveal: bool = False) -> Iterator[str]:
     """The fields that differ, each as it was and as it is."""
     old, new = veiled_fields(_json(before)), veiled_fields(_json(after))
     for path in dict.fromkeys((*old, *new)):

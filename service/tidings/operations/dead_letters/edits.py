@@ -58,6 +58,8 @@ class SupersedeRequest:
     body: bytes = field(repr=False)
     based_on: str | None = None
     """SHA-256 of the body that was edited, in hexadecimal: refused if another is stored by now."""
+    note: str = ""
+    """Kept with the new one, and in the history of its notification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ async def supersede(backend: Backend, actor: Actor, request: SupersedeRequest) -
             based_on=request.based_on,
             expires_at=expires_at,
             actor=str(actor),
+            note=request.note,
         )
     except Refused as refused:
         raise await why_refused(backend, request.dead_letter, refused) from None

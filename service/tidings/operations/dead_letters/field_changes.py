@@ -111,7 +111,7 @@ class FieldChange:
         except MalformedEdit as malformed:
             for problem in malformed.problems:
                 place, _, words = problem.partition(": ")
-                if any(_is_within(place, path) for path in self.paths) and MISSING not in words:
+                if any(is_within(place, path) for path in self.paths) and MISSING not in words:
                     yield problem
 
     def shown(self) -> Mapping[str, Any]:
@@ -123,7 +123,7 @@ class FieldChange:
         }
 
 
-def _is_within(place: str, path: str) -> bool:
+def is_within(place: str, path: str) -> bool:
     """Whether a problem is in a field, or in a part of its value."""
     return place == path or place.startswith((f"{path}.", f"{path}["))
 
