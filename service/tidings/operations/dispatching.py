@@ -79,6 +79,11 @@ async def show(backend: Backend) -> DispatchingView:
     return DispatchingView(tuple(copies), order, backlog)
 
 
+async def is_paused(backend: Backend) -> bool:
+    """Whether nothing that is due is published. Raises like `show`."""
+    return await backend.ledger.dispatching.paused()
+
+
 async def pause(backend: Backend, actor: Actor, request: DispatchingRequest) -> bool:
     """Publish nothing that is due: scheduled notifications, runs of schedules, replays, and what was accepted while
     RabbitMQ was unavailable. False if it was paused already. Raises like `show`."""

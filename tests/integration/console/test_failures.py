@@ -189,6 +189,20 @@ async def test_two_operators_act_on_the_same_and_the_second_is_told_who_was_fast
         assert (late.status, "cancelled by console jane" in late.text) == (409, True)
 
 
+async def test_a_replay_that_waits_for_dispatching_says_so(console: ConsoleRig) -> None:
+    await stored(console, "ad09")
+    person, boss = await operator(console), await console.person(name="boss")
+    job = job_of(await person.send("/failures/ad09/bulk", do="replay", which="all"))
+    await person.send(f"/jobs/{job}/start")
+    assert "Dispatching is paused" not in (await person.get(f"/jobs/{job}")).text
+    await boss.get("/schedules")
+    await boss.send("/schedules/dispatching/pause", note="wrong template")
+    try:
+        assert "Dispatching is paused" in (await person.get(f"/jobs/{job}")).text
+    finally:
+        await boss.send("/schedules/dispatching/resume")
+
+
 async def test_who_presses_twice_is_told_nothing_and_everybody_else_who_was_faster(
     console: ConsoleRig,
 ) -> None:

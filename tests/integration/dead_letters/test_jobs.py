@@ -24,8 +24,10 @@ from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.jobs.rows import Job
 from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.operators.processes import Process
+from tidings.operations import dispatching
 from tidings.operations.actor import Actor
 from tidings.operations.dead_letters import replays
+from tidings.operations.dispatching import DispatchingRequest
 from tidings.operations.jobs import control
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
 from tidings.templates import Templates
@@ -181,6 +183,25 @@ async def test_a_paused_job_waits_and_is_resumed_where_it_was(rig: DeadLetterRig
         await control.resume(backend, JANE, id)
         await reaches(rig, id, JobState.FINISHED)
     assert {result for result, _ in (await results(rig, id)).values()} == {"replayed"}
+
+
+async def test_a_replay_waits_while_dispatching_is_paused(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(4)))
+    async with rig.backend() as backend:
+        await dispatching.pause(backend, JANE, DispatchingRequest("wrong template"))
+    id = await started(rig, await looked_at(rig, plan=Plan(watch=0)))
+    async with rig.hosting(), rig.backend() as backend:
+        await eventually(lambda: _kept_for_a_while(rig))
+        assert (await control.show(backend, id)).state is JobState.RUNNING
+        assert await rig.fetch(WAITING) == [{"n": 4}]
+        await dispatching.resume(backend, JANE, DispatchingRequest())
+        await reaches(rig, id, JobState.FINISHED)
+    assert {result for result, _ in (await results(rig, id)).values()} == {"replayed"}
+
+
+async def _kept_for_a_while(rig: DeadLetterRig) -> bool:
+    """Whether its lease was renewed, two seconds after it was taken."""
+    return bool(await rig.fetch("SELECT FROM jobs WHERE lease_until > started_at + interval '7 s'"))
 
 
 async def _released(rig: DeadLetterRig) -> bool:

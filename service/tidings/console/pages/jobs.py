@@ -13,6 +13,7 @@ from tidings.console.undoing import STARTED, UNDO
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
+from tidings.operations import dispatching
 from tidings.operations.dead_letters import plan
 from tidings.operations.dead_letters.plan import CAREFUL, Plan
 from tidings.operations.jobs import control, previews
@@ -141,6 +142,9 @@ async def job_page(
         "revealed": reveal,
         "results": chosen,
         "speed": _speed(job),
+        "held": job.replays
+        and job.state is JobState.RUNNING
+        and await dispatching.is_paused(visit.backend),
         "undo": _undo(job),
         "careful": CAREFUL,
         "problem": problem,

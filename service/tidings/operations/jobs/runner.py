@@ -94,6 +94,9 @@ class JobRunner:
         )
         self._count_again = 0.0
         """When outcomes are counted next."""
+        self._order_again = 0.0
+        """When it is looked again whether dispatching is paused."""
+        self._order_is_pause = False
         self._failure: TidingsError | None = None
         self._stopped: str | None = None
 
@@ -170,6 +173,9 @@ class JobRunner:
     async def _lane(self, step: Step, waiting: Batches) -> None:
         while not self._over:
             try:
+                if self._job.replays and await self._dispatching_is_paused():
+                    await self._pause(LOOK)
+                    continue
                 if (batch := await waiting.next()) is None:
                     return
                 self._under_way.add(batch[0].position)
@@ -186,6 +192,13 @@ class JobRunner:
                     await self._look()
             except TidingsError as error:
                 self._failure = self._failure or error
+
+    async def _dispatching_is_paused(self) -> bool:
+        """A replay publishes too, so it waits like the schedulers."""
+        if monotonic() >= self._order_again:
+            self._order_is_pause = await _persistently(self._ledger.dispatching.paused)
+            self._order_again = monotonic() + LOOK
+        return self._order_is_pause
 
     @asynccontextmanager
     async def _step(self) -> AsyncIterator[Step]:
