@@ -22,6 +22,8 @@ NOBODY = 1
 """A port where nobody listens."""
 WITHIN = 1.0
 """Seconds after which a statement is given up."""
+PATIENCE = 10.0
+"""The same if nothing is wrong: a busy machine takes its time."""
 BY_WIRE = (
     *(Behaviour.DELIVERED, Behaviour.UNAVAILABLE, Behaviour.MISCONFIGURED, Behaviour.TIMEOUT),
     *(Behaviour.REPLY_LOST, Behaviour.REPLY_LATE, Behaviour.GARBAGE, Behaviour.ENDLESS),
@@ -76,21 +78,29 @@ class InAppRig:
         """Of the messages to come."""
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:  # nobody leaves what could not be entered
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _open(self) -> None:
         databases = self.databases
         for behaviour in BY_WIRE:
             wire = PostgresWire(self._url, behaviour, QUOTED)
             self._wires[behaviour] = await self._stack.enter_async_context(wire)
-            databases[behaviour] = await self._opened(wire.url)
+            usual = behaviour is Behaviour.DELIVERED
+            databases[behaviour] = await self._opened(wire.url, PATIENCE if usual else WITHIN)
         parts = urlsplit(self._url)
         nowhere = parts._replace(netloc=f"tidings@127.0.0.1:{NOBODY}")
-        databases[Behaviour.GONE] = await self._opened(urlunsplit(nowhere))
-        usual = databases[Behaviour.DELIVERED]
-        async with usual.connection(), usual.connection():
+        databases[Behaviour.GONE] = await self._opened(urlunsplit(nowhere), WITHIN)
+        delivered = databases[Behaviour.DELIVERED]
+        async with delivered.connection(), delivered.connection():
             pass  # as many as it takes: later ones would look like the channel's
-        return self
 
-    async def _opened(self, url: str) -> PostgresDatabase:
-        settings = settings_of(url, database_timeout=WITHIN)
+    async def _opened(self, url: str, timeout: float) -> PostgresDatabase:
+        settings = settings_of(url, database_timeout=timeout)
         return await self._stack.enter_async_context(PostgresDatabase(settings))
 
     async def __aexit__(
