@@ -72,6 +72,9 @@ def erase(
         if view.alert_rules:
             names = ", ".join(view.alert_rules)
             out.print(f"Alerts go to them: give another receiver to the rules {names} first.")
+        if view.jobs:
+            ids = ", ".join(map(str, view.jobs))
+            out.print(f"Edits of dead letters name them: end or cancel the jobs {ids} first.")
         if view.without_tenant:
             matching = counted(view.without_tenant, "dead letter")
             verb = "matches" if view.without_tenant == 1 else "match"

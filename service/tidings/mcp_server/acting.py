@@ -7,7 +7,7 @@ from tidings.mcp_server.assistant import Assistant
 from tidings.mcp_server.tool import Result, Tool
 from tidings.operations import channels, notifications
 from tidings.operations.channels import OrderRequest
-from tidings.operations.dead_letters.field_changes import FieldChange
+from tidings.operations.dead_letters.field_changes import FieldChange, shows_to_others
 from tidings.operations.dead_letters.plan import CAREFUL
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replays import ReplayRequest, choose, preview_replay
@@ -81,6 +81,8 @@ async def edit_dead_letters(
         fingerprint=fingerprint, ids=[assistant.id(each) for each in ids or ()], tenant=tenant
     )
     change = FieldChange.of(set_fields or {}, tuple(unset_fields or ()))
+    if shows_to_others(change.paths) and Scope.REVEAL not in assistant.scopes:
+        raise ValueError("another recipient gets to see the content: that needs the scope reveal")
     waves = tuple(canary or ())
     request = PreviewRequest(
         JobKind.EDIT,

@@ -15,6 +15,7 @@ from tidings.ledger.erasure import Person, PersonalRecords, normal
 from tidings.ledger.operators.rule_rows import RuleTerms
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.masks import PEOPLE
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,8 @@ class ErasureView:
     """Schedules that had the person among their recipients; one without any other was deleted."""
     alert_rules: tuple[str, ...] = ()
     """Names of rules whose alerts go to the person: nothing is erased before those go elsewhere."""
+    jobs: tuple[UUID, ...] = ()
+    """Edits of many dead letters that have not ended and would write of them: nothing is erased before they have."""
     inbox_messages: int = 0
     """Messages of inboxes: the person's, and others' that the same notifications became."""
 
@@ -87,6 +90,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         len(found.without_tenant),
         len(schedules.as_recipient),
         alerted,
+        await _naming_jobs(backend, person),
         await backend.ledger.inbox_purging.find(person.ids, found.ended, person.tenant),
     )
     if request.dry_run:
@@ -94,6 +98,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
     _check_that_all_has_ended(found)
     _check_that_no_content_names(schedules.in_content)
     _check_that_no_alert_goes_to(alerted)
+    _check_that_no_edit_names(view.jobs)
     await backend.ledger.erasures.check()
     by = {"by": "recipient" if person.user_id is None else "user"}
     if person.tenant is not None:
@@ -115,11 +120,18 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
     done = {
         name: value
         for name, value in asdict(view).items()
-        if name not in {"recipients", "alert_rules", "dry_run"}
+        if name not in {"recipients", "alert_rules", "jobs", "dry_run"}
     }
     await backend.ledger.actions.note(str(actor), "erase", why, {"ended": {**by, **done}})
     log.warning("person erased", actor=str(actor), why=why, **by, **done)
     return view
+
+
+async def _naming_jobs(backend: Backend, person: Person) -> tuple[UUID, ...]:
+    """Jobs that have not ended and write of a person into dead letters."""
+    changes = await backend.ledger.jobs.changes(person.tenant)
+    named = (id for id, change in changes.items() if person.is_in(FieldChange.read(change)(b"{}")))
+    return tuple(sorted(named))
 
 
 async def _empty_inboxes(backend: Backend, person: Person, ids: Sequence[UUID]) -> int:
@@ -207,6 +219,14 @@ def _check_that_no_alert_goes_to(rules: Sequence[str]) -> None:
         raise Refused(
             f"alerts of the rule {names} go to them: give it another receiver (`tidings alerts edit NAME …`) or delete it; "
             "nothing was erased"
+        )
+
+
+def _check_that_no_edit_names(jobs: Sequence[UUID]) -> None:
+    if jobs:
+        raise Refused(
+            f"an edit of dead letters names them, job {', '.join(map(str, jobs[:EXAMPLES]))}: wait until it has ended, or "
+            "cancel it with `tidings jobs cancel ID`; nothing was erased"
         )
 
 

@@ -50,3 +50,22 @@ async def test_an_entry_is_given_up_and_retried_by_its_own_tenant_alone(api: Api
     assert retried.data == {"succeeded_ids": [id_], "failures": []}
     assert (await post(api, f"/v1/outbox/{id_}/retry", key)).status == 200
     assert (await post(api, f"/v1/outbox/{uuid4()}/retry", key)).status == 404
+
+
+async def test_a_decision_about_many_is_a_job_of_the_entries_of_its_own_tenant(api: ApiRig) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    key, other = await api.key(tenant=tenant), await api.key(tenant="other")
+    ids = [await waiting(api, key, "user-2") for _ in range(2)]
+    body = {"kind": "mark_failed", "outbox": {"user_id": "user-2"}, "note": "obsolete"}
+    made = await post(api, "/v1/jobs", key, body)
+    assert (made.status, made.data["item_count"]) == (201, 2), made.data
+    assert [entry["id"] for entry in made.data["sample_outbox_entries"]] == ids
+    named = await post(api, "/v1/jobs", key, {**body, "outbox": None, "ids": ids[:1]})
+    assert (named.status, named.data["item_count"]) == (201, 1)
+    tests = await api.key(tenant=tenant, test=True)
+    for stranger in (other, tests):
+        for wanted in ({"ids": ids}, {"outbox": {"user_id": "user-2"}}, {"all": True}):
+            look = await post(api, "/v1/jobs", stranger, {**body, "outbox": None, **wanted})
+            seen = {entry["id"] for entry in look.data["sample_outbox_entries"]}
+            assert (look.status, seen & set(ids)) == (201, set())
+    assert (await api.ask("GET", f"/v1/jobs/{made.data['id']}", other)).status == 404

@@ -118,6 +118,8 @@ async def test_it_acts_only_when_it_is_told_to_and_in_the_name_of_its_key(
         edit: dict[str, Any] = {"ids": [dead_letter], "set_fields": {"locale": "de"}, "note": "x"}
         edited = await call(client, "edit_dead_letters", **edit)
         assert edited["now"]["sample_edits"][0]["changes"] == ['+  "locale": "de"']
+        sent_on = {**edit, "set_fields": {"recipient": "eve@example.com"}}
+        assert "needs the scope reveal" in await refused(client, "edit_dead_letters", **sent_on)
         assert await rig.fetch("SELECT FROM jobs WHERE state <> 'cancelled'") == []
         assert await rig.fetch("SELECT * FROM channel_orders") == []
 

@@ -12,15 +12,20 @@ from tests.support.inbox_rig import KeptHints, message_of
 from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of, settings_of
 
 from tidings.delivery.errors import InvalidRequest, LedgerRefused, Refused
+from tidings.delivery.jobs import JobKind
 from tidings.delivery.states import State
 from tidings.ledger import PostgresLedger, erasure, retention
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.erasure import Erased
 from tidings.ledger.operators.processes import Process
 from tidings.ledger.operators.rule_rows import RuleTerms
 from tidings.ledger.schedules.erasing import ScheduleErasures
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.field_changes import FieldChange
 from tidings.operations.erasure import EraseRequest, ErasureView, erase
+from tidings.operations.jobs import control
+from tidings.operations.jobs.control import JobEdit
 from tidings.operations.retention import prepare, preview, run, show
 from tidings.settings import Settings
 
@@ -440,3 +445,27 @@ async def test_nobody_is_erased_to_whom_alerts_of_operators_go(
     await rules.delete(rule, actor="cli bob", note="", audited={})
     done = await erase(backend, ACTOR, request(**who))
     assert (done.notifications, done.alert_rules) == (1, ())
+
+
+async def test_nobody_is_erased_of_whom_an_edit_would_write(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    await put(rig, State.SENT, JANE)
+    change = FieldChange.of({"recipient": JANE})
+    looked = [
+        await control.look(
+            *(backend, Actor("cli", "bob"), JobKind.EDIT, DeadLetterFilter()),
+            note="moved",
+            edit=JobEdit(it),
+        )
+        for it in (change, FieldChange.of({"recipient": f"not-{JANE}"}))
+    ]
+    dry = await erase(backend, ACTOR, request(dry_run=True))
+    assert (dry.notifications, dry.jobs) == (1, (looked[0].id,))
+    with pytest.raises(Refused, match="an edit of dead letters names them"):
+        await erase(backend, ACTOR, request())
+    await control.forget(backend, Actor("cli", "bob"), looked[0].id)
+    assert (await erase(backend, ACTOR, request())).notifications == 1
+    async with backend.ledger.database.connection() as connection:
+        stored = await connection.fetch("SELECT change FROM jobs ORDER BY id")
+    assert [row["change"] is None for row in stored] == [True, False]

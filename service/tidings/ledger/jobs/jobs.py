@@ -112,6 +112,10 @@ UPDATE jobs SET results = $2::jsonb, outcomes = $3::jsonb, settled = $4 AND stat
  WHERE id = $1 AND state <> 'running'
 """
 
+CHANGES: Final = """
+SELECT id, change FROM jobs WHERE change IS NOT NULL AND ($1::text IS NULL OR tenant = $1 OR tenant IS NULL)
+"""
+
 TIDY: Final = "SELECT tidings_tidy_jobs($1, $2)"
 
 
@@ -266,6 +270,16 @@ class Jobs:
         """
         async with self._database.connection() as connection:
             await connection.execute(SETTLED, job, json.dumps(results), json.dumps(outcomes), final)
+
+    async def changes(self, tenant: str | None = None) -> Mapping[UUID, str]:
+        """What edits that have not ended change, with people and content, by job.
+
+        Args:
+            tenant: Of this one's dead letters, among them those of jobs for all tenants.
+        """
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(CHANGES, tenant)
+        return {row["id"]: row["change"] for row in rows}
 
     async def tidy(self, age: float, most: int) -> int:
         """Delete some rows of the oldest job that ended so many seconds ago, or of an old preview; how many."""
