@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
 import pydantic_core
@@ -35,8 +35,8 @@ NOTIFY_TYPES: Final = {
     Severity.CLEAR: "success",
 }
 """What Apprise calls them: PagerDuty and its like wake somebody for a failure, and resolve it at a success."""
-INCIDENTS: Final = {"pagerduty": "dedup"}
-"""By the scheme of a receiver's URL, the parameter that names an incident; it is added for what lasts."""
+INCIDENTS: Final = {"pagerduty": {"action": "map", "dedup": "tidings-{incident}"}}
+"""By the scheme of a receiver's URL, the parameters by which Apprise names an incident and resolves it at a success."""
 LONGEST_ANSWER: Final = 500
 """Characters of what a receiver answered."""
 
@@ -114,11 +114,13 @@ class AppriseSender:
 
 
 def with_incident(url: str, incident: str) -> str:
-    """A receiver's URL, so that the end of an incident is understood as such; as it is if it names one itself."""
-    parameter = INCIDENTS.get(url.partition("://")[0].lower())
-    if not incident or parameter is None or f"{parameter}=" in url.partition("?")[2]:
+    """A receiver's URL, so that the end of an incident is understood as such; parameters that it has itself stay."""
+    if not incident:
         return url
-    return f"{url}{'&' if '?' in url else '?'}{parameter}=tidings-{incident}"
+    for name, value in INCIDENTS.get(url.partition("://")[0].lower(), {}).items():
+        if name not in dict(parse_qsl(url.partition("?")[2])):
+            url += f"{'&' if '?' in url else '?'}{name}={value.format(incident=incident)}"
+    return url
 
 
 def secrets_of(url: str) -> "re.Pattern[str] | None":

@@ -336,7 +336,9 @@ async def waits(rig: DeadLetterRig) -> bool:
     return bool(rows)
 
 
-async def test_a_provider_is_not_called_up_again_while_no_worker_looks(make_rig: MakeRig) -> None:
+async def test_a_provider_is_not_called_up_again_while_no_worker_looks_or_it_is_down_anew(
+    make_rig: MakeRig,
+) -> None:
     rig = await make_rig()
     rule = await make_rule(
         rig, to_channel="email", recipient="ops@example.com", watch=Watch.PROVIDERS
@@ -345,9 +347,11 @@ async def test_a_provider_is_not_called_up_again_while_no_worker_looks(make_rig:
     async with rig.ledger() as ledger:
         assert await ledger.rule_alerts.take(rule.id) is None
         await rig.fetch(WORKER)
+        down = CircuitReport("sms", "primary", Phase.OPEN, "busy", datetime.now(UTC), 30.0)
+        await ledger.controls.report_circuits("one", [down])  # not for five minutes yet
         report = await ledger.rule_alerts.take(rule.id)
     assert report is not None
-    assert report.over == {"email primary", "sms primary"}
+    assert (report.over, report.standing) == ({"email primary"}, [])
 
 
 async def test_an_alert_of_a_rule_that_was_changed_meanwhile_is_not_counted_for_the_new_one(

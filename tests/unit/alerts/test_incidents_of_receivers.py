@@ -8,9 +8,10 @@ from tidings.alerts.senders import with_incident
 @pytest.mark.parametrize(
     ("url", "named"),
     [
-        ("pagerduty://I@K", "pagerduty://I@K?dedup=tidings-r1"),
-        ("pagerduty://I@K/source?class=web", "pagerduty://I@K/source?class=web&dedup=tidings-r1"),
-        ("pagerduty://I@K?dedup=ours", "pagerduty://I@K?dedup=ours"),
+        ("pagerduty://I@K", "pagerduty://I@K?action=map&dedup=tidings-r1"),
+        ("pagerduty://I@K/s?class=web", "pagerduty://I@K/s?class=web&action=map&dedup=tidings-r1"),
+        ("pagerduty://I@K?dedup=ours", "pagerduty://I@K?dedup=ours&action=map"),
+        ("pagerduty://I@K?action=trigger&dedup=x", "pagerduty://I@K?action=trigger&dedup=x"),
         ("slack://T1/B2/token", "slack://T1/B2/token"),
     ],
 )
@@ -25,4 +26,4 @@ def test_apprise_reads_the_incident_of_a_url() -> None:
 
     services = Apprise()
     assert services.add(with_incident(f"pagerduty://{'i' * 32}@{'k' * 20}", "r1"))
-    assert services[0].dedup == "tidings-r1"
+    assert (services[0].dedup, services[0].action) == ("tidings-r1", "map")

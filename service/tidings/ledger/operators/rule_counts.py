@@ -170,5 +170,8 @@ async def is_over(
     missing = names - {each.name for each in found}
     if not missing or len(found) >= NAMED:
         return set()
+    if rule.terms.watch is Watch.PROVIDERS:  # down again, though not for the rule's time yet
+        down = await connection.fetch(PROVIDERS, rule.only, rule.terms.channel, 0.0)
+        missing -= {row["name"] for row in down}
     looks = JUDGED.get(rule.terms.watch)
     return missing if looks is None or await connection.fetchval(looks) else set()
