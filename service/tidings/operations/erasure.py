@@ -239,12 +239,13 @@ def _is_receiver(person: Person, terms: RuleTerms) -> bool:
     if person.recipient is None:
         return False
     url = unquote(terms.url)
-    scheme, _, place = url.partition("://")
-    credentials, _, host = place.rpartition(
-        "@"
-    )  # mailto://jane:password@example.com sends to jane@example.com
-    address = f"{credentials.partition(':')[0]}@{re.split('[/?:]', host)[0]}"
-    return person.is_named_in(url) or (scheme.startswith("mailto") and person.is_named_in(address))
+    return person.is_named_in(url) or person.is_named_in(_sender(url))
+
+
+def _sender(url: str) -> str:
+    """`mailto://jane:password@example.com` sends from jane@example.com, to herself unless it says otherwise."""
+    credentials, _, host = url.partition("://")[2].rpartition("@")
+    return f"{credentials.partition(':')[0]}@{re.split('[/?:]', host)[0]}"
 
 
 def _named(ids: Sequence[object]) -> str:

@@ -65,10 +65,10 @@ class Seals:
 
     def open(self, stored: str, place: str) -> str:
         """A secret that was stored; still sealed if its key is not among these."""
-        from cryptography.exceptions import InvalidTag
-
         if not stored.startswith(MARK):
             return stored
+        from cryptography.exceptions import InvalidTag
+
         name, _, text = stored.removeprefix(MARK).partition(":")
         if (key := self._keys.get(name)) is None:
             return stored

@@ -70,6 +70,8 @@ async def test_all_that_a_user_got_is_told_by_address_across_channels(
         "Receipt by email : not delivered , the mailbox does not exist.",
         "OTP by SMS : not delivered , the recipient's number is unknown.",
         "User ada",
+        f"tidings who {address.upper()}",
+        "/v1/people/search",
     ):
         assert words in page.text.replace("&#39;", "'"), page.text
     assert f'href="/console/notifications/{mail}"' in page.html

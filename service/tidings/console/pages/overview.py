@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tidings.console.charts import Plot, plot
+from tidings.console.equivalents import command, curl
 from tidings.console.page import ConsolePage, Html, Visit
 from tidings.operations import overview
 from tidings.operations.attention import Attention, AttentionLevel, Concern
@@ -65,6 +66,8 @@ async def _show(visit: Visit) -> Html:
             "places": {each: _place(each, period) for each in view.attention},
             "faults": sum(each.level is AttentionLevel.FAULT for each in view.attention),
             "queues": _queues(view),
+            "cli": command("overview", since=period, tenant=visit.tenant, test=visit.test),
+            "curl": curl(visit, "GET", "/v1/overview", since=period, test=visit.test),
             "behind": behind,
             "sent_states": SENT,
             "failed_states": FAILED,

@@ -1,6 +1,6 @@
 """People: what one person got of late, in words that a support agent can read out."""
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from tidings.console.equivalents import command, curl
@@ -8,7 +8,6 @@ from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.console.sealing import opened, sealed
 from tidings.delivery.errors import NotFound
 from tidings.operations import people
-from tidings.operations.finding import addresses
 from tidings.operations.people import PersonRequest
 
 PATH: Final = "/people"
@@ -68,9 +67,8 @@ async def _show(visit: Visit) -> Html:
 
 
 def _equivalents(visit: Visit, text: str) -> tuple[str, str]:
-    name, given = ("recipient", ways[-1]) if (ways := addresses(text)) else ("user_id", text)
-    filters: dict[str, Any] = {name: given, "since": f"{people.DAYS}d"}
-    return command("list", **filters), curl(visit, "GET", "/v1/notifications", **filters)
+    cli = command("who", text, tenant=visit.tenant, test=visit.test)
+    return cli, curl(visit, "POST", "/v1/people/search", body={"person": text}, test=visit.test)
 
 
 PAGES: Final = (
