@@ -5,15 +5,16 @@ from uuid import UUID
 
 import pytest
 from tests.support.dead_letter_rig import DeadLetterRig, written
+from tests.support.worker_rig import eventually
 
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.jobs import JobKind, Plan
+from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.pacing import LOOK
-from tidings.operations.jobs import control
+from tidings.operations.jobs import control, hosting
 from tidings.operations.jobs.runner import JobRunner
 
 JANE = Actor("cli", "jane@desk")
@@ -88,3 +89,26 @@ async def test_a_runner_waits_for_items_that_another_has(
     assert await rig.fetch("SELECT state, results FROM jobs") == [
         {"state": "finished", "results": '{"discarded": 2}'}
     ]
+
+
+async def test_a_job_does_not_wait_until_what_became_of_others_is_counted(
+    rig: DeadLetterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = asyncio.Event()
+
+    async def count(_: Backend) -> None:
+        counting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(hosting, "look_after", count)
+    await rig.archived(written())
+    async with rig.hosting(seen=False), rig.backend() as backend:
+        async with asyncio.timeout(5):
+            await counting.wait()
+        id = await begun(backend, JobKind.DISCARD)
+
+        async def finished() -> bool:
+            job = await backend.ledger.jobs.get(id)
+            return job is not None and job.state is JobState.FINISHED
+
+        await eventually(finished)

@@ -67,15 +67,15 @@ TAKE_BUT_AHEAD: Final = TAKE.replace(
 
 DISPATCHED: Final = """
 WITH locked AS (
-    SELECT n.id FROM unnest($1::uuid[], $2::int[]) AS done (id, epoch)
+    SELECT n.id, n.dispatch_at FROM unnest($1::uuid[], $2::int[]) AS done (id, epoch)
       JOIN notifications n ON n.id = done.id AND n.epoch = done.epoch
      WHERE n.state <> 'scheduled'
      ORDER BY n.id
        FOR NO KEY UPDATE OF n
 ), sent AS (
-    UPDATE notifications n SET dispatch_at = NULL FROM locked WHERE n.id = locked.id RETURNING n.id
+    UPDATE notifications n SET dispatch_at = NULL FROM locked WHERE n.id = locked.id AND locked.dispatch_at IS NOT NULL
 ), entered AS (
-    UPDATE outbox_entries e SET published_at = now() FROM sent WHERE e.notification_id = sent.id AND e.published_at IS NULL
+    UPDATE outbox_entries e SET published_at = now() FROM locked WHERE e.notification_id = locked.id AND e.published_at IS NULL
 )
 UPDATE dead_letters d
    SET state = 'replayed', replayed_at = now(), changed_at = now()
@@ -84,7 +84,7 @@ UPDATE dead_letters d
    AND d.state || '' = 'replaying'
 """
 """Locks by id, as claims do: in the order in which they fell due it might wait for a claim that waits for it.
-Entries are locked after their notifications, as by who decides about them.
+Entries are locked after their notifications, as by who decides about them. A claim may have been faster, and is not written again.
 `|| ''` keeps PostgreSQL from going by the index of all that any replay has under way."""
 
 KEEP: Final = """

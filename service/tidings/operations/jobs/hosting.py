@@ -20,9 +20,9 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.pacing import INTERRUPTED, LOOK
 from tidings.operations.jobs import choosing
-from tidings.operations.jobs.runner import JobRunner
+from tidings.operations.jobs.runner import COUNTING, JobRunner
 from tidings.operations.jobs.tally import Tally, is_final
-from tidings.runtime.background import end
+from tidings.runtime.background import BackgroundTask, end
 
 if TYPE_CHECKING:
     from tidings.broker.connection import BrokerConnection
@@ -59,7 +59,8 @@ class JobHost:
 
     async def run_for_ever(self) -> None:
         """Take jobs and run them; and look after those that have ended."""
-        chosen, settled = -CHOOSE_EVERY, -SETTLE_EVERY
+        chosen = -CHOOSE_EVERY
+        settling = BackgroundTask("look after ended jobs", self._look_after_for_ever)
         try:
             while True:
                 pause = EVERY
@@ -68,16 +69,25 @@ class JobHost:
                     if monotonic() - chosen >= CHOOSE_EVERY:
                         chosen = monotonic()
                         self._choose()
-                    if monotonic() - settled >= SETTLE_EVERY:
-                        settled = monotonic()
-                        await look_after(self._backend)
                 except TidingsError as error:
                     log.warning("jobs not looked for", error=str(error))
                     pause = CHOOSE_EVERY
                 await asyncio.sleep(pause)
         finally:
+            await settling.end()
             for task in [*self._running.values(), *([self._choosing] if self._choosing else [])]:
                 await end(task)
+
+    async def _look_after_for_ever(self) -> None:
+        """Beside the jobs: to count what became of a million items takes long, and none may wait for it."""
+        while True:
+            began = monotonic()
+            try:
+                await look_after(self._backend)
+            except TidingsError as error:
+                log.warning("ended jobs not looked after", error=str(error))
+            took = monotonic() - began
+            await asyncio.sleep(max(SETTLE_EVERY, took / COUNTING))
 
     def _choose(self) -> None:
         """Choose the items of jobs for processes that have ended; it may take longer than others can wait."""
