@@ -198,6 +198,7 @@ class Console:
                 "notice": notice,
                 "theme": theme if theme in THEMES else "",
                 "here": request.url.path.removeprefix(ROOT) or "/",
+                "back": _back(request),
                 "request": request,
                 "refreshes": request.method == "GET" and status == 200,
                 "Scope": Permission,
@@ -237,6 +238,14 @@ class Console:
         kept = theme if theme in THEMES else ""
         keep(response, THEME, kept, secure=self._secure, lasts=THEME_LASTS)
         return response
+
+
+def _back(request: Request) -> str:
+    """Where the page can be looked at again; for the answer to a form, the section that it belongs to."""
+    path = request.url.path.removeprefix(ROOT)
+    if request.method == "POST":
+        return f"/{path.split('/')[1]}" if path else "/"
+    return path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _is_looked_at(request: Request) -> bool:

@@ -203,6 +203,20 @@ async def test_a_replay_that_waits_for_dispatching_says_so(console: ConsoleRig) 
         await boss.send("/schedules/dispatching/resume")
 
 
+async def test_the_newest_jobs_have_the_filters_of_the_older_ones(console: ConsoleRig) -> None:
+    person, id_ = await operator(console, tenant="pager"), await stored(console, "ad0a", "pager")
+    for _ in range(26):
+        job = job_of(await person.send(f"/failures/letters/{id_}/replay"))
+        await person.send(f"/jobs/{job}/cancel")
+    first = (await person.get("/jobs?state=cancelled")).html
+    older = html.unescape(
+        first.split('rel="next"')[0].rpartition('href="/console')[2].partition('"')[0]
+    )
+    shown = await person.get(older)
+    assert "cursor=" in older
+    assert 'href="/console/jobs?state=cancelled">Newest' in shown.html
+
+
 async def test_who_presses_twice_is_told_nothing_and_everybody_else_who_was_faster(
     console: ConsoleRig,
 ) -> None:

@@ -217,6 +217,10 @@ async def test_the_theme_is_one_of_ours_and_outlasts_the_browser(console: Consol
     shown = await person.send("/theme", theme="dark", back="/jobs", follow=False)
     assert "Max-Age=31536000" in shown.headers["Set-Cookie"]
     assert 'data-theme="dark"' in (await person.get("/")).html
+    listed = (await person.get("/jobs?state=running&test=true")).html
+    assert 'name="back" value="/jobs?state=running&amp;test=true"' in listed
+    refused = (await person.send("/failures/find", add="nothing")).html
+    assert 'name="back" value="/failures"' in refused  # what a form answered has no address
     for odd in ("☃", "x" * 10_000, 'dark"; Path=/'):
         shown = await person.send("/theme", theme=odd, follow=False)
         assert (shown.status, shown.headers["Location"]) == (303, "/console/")
