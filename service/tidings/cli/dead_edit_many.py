@@ -7,12 +7,11 @@ from typing import Final
 import typer
 
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, out, print_json
-from tidings.cli.edit_report import show_changes
+from tidings.cli.edit_report import show_sample_edits
 from tidings.cli.hints import print_suggestions
 from tidings.cli.job_views import run_watched
 from tidings.cli.options import actor, ask
 from tidings.cli.replay_report import warn_of_doubt
-from tidings.cli.terminal import escape
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
@@ -85,12 +84,7 @@ def _confirm(chosen: JobPreview, *, reveal: bool) -> None:
     if reveal:
         id = IdPrefix.parse(str(job.id))
         chosen = ask(lambda backend: show(backend, actor(), id, reveal=True))
-    for dead_letter, edit in list(chosen.edits.items())[:SHOWN]:
-        err.print(f"[dim]Dead letter {dead_letter}[/]")
-        if edit.problem is not None:
-            err.print(f"It stays as it is: {escape(edit.problem)}")
-        elif edit.changes is not None:
-            show_changes(edit.changes)
+    show_sample_edits(chosen.edits, SHOWN, err)
     verb = "Edit and replay" if job.then_replay else "Edit"
     try:
         typer.confirm(f"{verb} {counted(job.items, 'dead letter')}?", abort=True, err=True)

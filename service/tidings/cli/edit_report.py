@@ -3,23 +3,45 @@
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
+from uuid import UUID
 
 from tidings.cli.console import err, out
-from tidings.cli.terminal import escape
+from tidings.cli.terminal import SafeConsole, escape
 from tidings.operations.dead_letters.edits import EditView
+from tidings.operations.dead_letters.field_changes import SampledEdit
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 
 STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 SHOWN: Final = 20
 
 
-def show_changes(lines: Sequence[str]) -> None:
+def show_changes(lines: Sequence[str], to: SafeConsole = out) -> None:
     """Print the diff of one edit."""
     for line in lines or ["The masked fields are the same: --reveal shows the difference."]:
         style = STYLES.get(line[:1], "default")
-        out.print(f"[{style}]{escape(line)}[/]", soft_wrap=True)
+        to.print(f"[{style}]{escape(line)}[/]", soft_wrap=True)
+
+
+def show_sample_edits(
+    edits: Mapping[UUID, SampledEdit], most: int | None = None, to: SafeConsole = out
+) -> None:
+    """Print what an edit of many changes in some of them.
+
+    Args:
+        edits: By dead letter.
+        most: At most so many; all if None.
+        to: Where.
+    """
+    for dead_letter, edit in list(edits.items())[:most]:
+        to.print(f"[dim]Dead letter {dead_letter}[/]")
+        if edit.problem is not None:
+            to.print(f"It stays as it is: {escape(edit.problem)}")
+        elif edit.changes is None:
+            to.print("It is so already.")
+        else:
+            show_changes(edit.changes, to)
 
 
 def show_edits(done: EditView) -> None:

@@ -56,6 +56,7 @@ def job_details(job: JobView, now: datetime) -> Group:
         ("State", job.state.value + (f": {job.reason}" if job.reason else "")),
         ("By", job.actor),
         ("Selected", f"{exact(job.seen_at)}: {_selection(job)}"),
+        ("Changes", _changes(job)),
         ("Items", _items(job)),
         *((f"  {result}", f"{count:,}") for result, count in sorted(job.results.items())),
         *_outcomes(job),
@@ -86,6 +87,15 @@ def _items(job: JobView) -> str:
 def _selection(job: JobView) -> str:
     words = (f"{name} {value}" for name, value in job.selection.items() if value)
     return ", ".join(words) or "everything"
+
+
+def _changes(job: JobView) -> str:
+    """What an edit changes, people masked and content left out."""
+    if job.edit is None:
+        return ""
+    parts = [f"{name} becomes {value}" for name, value in job.edit["set"].items()]
+    parts += [f"{name} is taken out" for name in job.edit["unset"]]
+    return ", ".join([*parts, *(["then replayed"] if job.then_replay else [])])
 
 
 def _outcomes(job: JobView) -> Iterator[tuple[str, str]]:
@@ -126,7 +136,7 @@ def item_table(items: Sequence[JobItemView]) -> Rows:
                     cell(item.result or "–"),
                     cell(item.outcome or "–"),
                 ],
-                item.detail or "",
+                _detail(item),
             )
             for item in items
         ],
@@ -148,6 +158,11 @@ def run_watched(job: JobView, starts_in: float) -> JobView:
         return await watch(backend, actor(), job.id, partial(watching, job.items))
 
     return ask(run)
+
+
+def _detail(item: JobItemView) -> str:
+    replaced = f"replaced by {item.superseded_by_id}" if item.superseded_by_id else ""
+    return "; ".join(filter(None, (item.detail, replaced)))
 
 
 @contextmanager

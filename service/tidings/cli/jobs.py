@@ -10,9 +10,11 @@ import typer
 from tidings.cli.commands import Commands
 from tidings.cli.console import STOPPED, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
+from tidings.cli.edit_report import show_sample_edits
 from tidings.cli.hints import print_next_page
 from tidings.cli.job_views import item_table, job_details, job_table, watching
 from tidings.cli.options import AsJson, Cursor, StartsIn, Tenant, actor, ask, id_prefix
+from tidings.cli.outbox_tables import table
 from tidings.cli.replay import end as end_replay
 from tidings.cli.replay import watched
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
@@ -87,7 +89,7 @@ def show(id: JobId, as_json: AsJson = False) -> None:
 
 @app.command()
 def preview(id: JobId, as_json: AsJson = False) -> None:
-    """Show one job with the first of its dead letters, as they stand now.
+    """Show one job with the first of its dead letters or outbox entries, as they stand now, and what an edit changes in them.
 
     Example: [bold]tidings jobs preview 1f0c52a6[/]
     """
@@ -98,6 +100,9 @@ def preview(id: JobId, as_json: AsJson = False) -> None:
     out.print(job_details(view.job, datetime.now(UTC)))
     if view.sample:
         out.print(dead_letters_table(view.sample, datetime.now(UTC)))
+    if view.entries:
+        out.print(table([shown.entry for shown in view.entries]))
+    show_sample_edits(view.edits)
 
 
 @app.command()

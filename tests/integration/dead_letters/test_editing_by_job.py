@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from tests.doubles.channel import ScriptedChannel
+from tests.integration.dead_letters.conftest import Tidings
 from tests.integration.dead_letters.test_jobs import (
     JANE,
     loses_its_first_reply,
@@ -69,11 +70,17 @@ async def replaced(rig: DeadLetterRig) -> dict[UUID, dict[str, object]]:
     return found
 
 
-async def test_exactly_what_was_seen_is_edited_and_each_has_its_result(rig: DeadLetterRig) -> None:
+async def test_exactly_what_was_seen_is_edited_and_each_has_its_result(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
     cancelled = uuid4()
     bodies = [written(), written(locale="de"), written(cancelled), written(), written(), written()]
     well, same, moved, theirs, gone, heavy = await rig.archived(*bodies)
     preview = await looked_at(rig)
+    shown = await tidings("jobs", "preview", str(preview.job.id))
+    assert "locale becomes de" in shown.out
+    assert '+  "locale": "de"' in shown.out
+    assert "It is so already." in shown.out
     assert (preview.job.items, preview.job.edit) == (6, {"set": {"locale": "de"}, "unset": []})
     assert preview.edits[well].changes == ('+  "locale": "de"',)
     assert preview.edits[same].changes is None
