@@ -292,7 +292,7 @@ async def a_group(walk: Walk) -> None:
 
 async def a_bulk_job(walk: Walk) -> None:
     await walk.go(f"/failures/{walk.things.group}")
-    await walk.hands.tick(walk.main.get_by_label("open ones that match"))
+    await walk.hands.tick(walk.main.get_by_label("open ones"))
     await walk.write("Reason to discard", "test data")
     await walk.press("Discard…")
     await walk.press(walk.main.locator("#start button.primary"))
@@ -341,8 +341,9 @@ async def an_edit(walk: Walk) -> None:
 
 async def many_edited(walk: Walk) -> None:
     await walk.go(f"/failures/{walk.things.group}")
-    await walk.hands.tick(walk.main.get_by_label("open ones that match"))
+    await walk.hands.tick(walk.main.get_by_label("open ones"))
     await walk.open("Edit a field…")
+    await walk.look("group-edit-a-field")
     await walk.write("Field to be edited", "locale")
     await walk.write("Its new value", "de")
     await walk.hands.tick(walk.main.get_by_label("then replay"))
