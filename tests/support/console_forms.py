@@ -14,9 +14,6 @@ class SubmitButton:
     label: str
     path: str
     """Where to, below the root."""
-    name: str = ""
-    """Of what is sent for the button; empty if nothing is."""
-    value: str = ""
 
 
 class _Buttons(HTMLParser):
@@ -24,7 +21,7 @@ class _Buttons(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[str, str, list[str], dict[str, str | None]]] = []
+        self.found: list[tuple[str, str, list[str]]] = []
         self._form: dict[str, str | None] = {}
         self._forms: dict[str, dict[str, str | None]] = {}
         self._open: list[str] | None = None
@@ -39,7 +36,7 @@ class _Buttons(HTMLParser):
             method = given.get("formmethod") or form.get("method") or "get"
             action = given.get("formaction") or form.get("action") or ""
             self._open = []
-            self.found.append((method, action, self._open, given))
+            self.found.append((method, action, self._open))
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
@@ -57,13 +54,8 @@ def submit_buttons(html: str) -> list[SubmitButton]:
     reader = _Buttons()
     reader.feed(html)
     return [
-        SubmitButton(
-            " ".join(label),
-            urlsplit(action).path.removeprefix(ROOT),
-            given.get("name") or "",
-            given.get("value") or "",
-        )
-        for method, action, label, given in reader.found
+        SubmitButton(" ".join(label), urlsplit(action).path.removeprefix(ROOT))
+        for method, action, label in reader.found
         if method.lower() == "post"
     ]
 

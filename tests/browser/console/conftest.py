@@ -70,12 +70,13 @@ class Desk:
             await context.close()
 
 
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with a page."""
+async def violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds wrong with a page, by these of its rules or by all."""
     await page.emulate_media(reduced_motion="reduce")  # what is half faded in has less contrast
     if not await page.evaluate("'axe' in window"):  # half a megabyte of script
         await page.evaluate((node_modules() / "axe-core" / "axe.min.js").read_text("utf-8"))
-    found = await page.evaluate("async () => (await axe.run(document)).violations")
+    only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+    found = await page.evaluate("async (only) => (await axe.run(document, only)).violations", only)
     return [
         f"{it['id']}: {node['target']} {node['failureSummary']}"
         for it in found

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from playwright.async_api import Locator, Page, Response
 from tests.browser.console.hands import Hands
-from tests.support.console_forms import matches, submit_buttons
+from tests.support.console_forms import matches
 
 from tidings.console.page import ROOT, ConsolePage
 from tidings.console.pages import pages
@@ -18,7 +18,15 @@ PAGES: Final = tuple(pages())
 OF_SCRIPTS: Final = {"/failures/letters/{id}/check", "/health/checks"}
 """What a script asks for by itself."""
 
-KEYS: Final = "(found) => found.map((it) => it.dataset.key)"
+OFFERED: Final = """
+() => [
+  [...document.querySelectorAll('button')].filter((it) => it.type === 'submit' && it.form)
+    .filter((it) => (it.getAttribute('formmethod') ?? it.form.method) === 'post')
+    .map((it) => [it.getAttribute('formaction') ?? it.form.getAttribute('action'), it.name ? `${it.name}=${it.value}` : '']),
+  [...document.querySelectorAll('main [data-key]')].filter((it) => it.checkVisibility()).map((it) => it.dataset.key),
+]
+"""
+"""The buttons of a page that send something, and the keys that press something."""
 
 Looks = Callable[[Page, str], Awaitable[None]]
 Press = tuple[str, str]
@@ -93,10 +101,9 @@ class Walk:
         await self._read()
 
     async def _read(self) -> None:
-        for button in submit_buttons(await self.page.content()):
-            given = f"{button.name}={button.value}" if button.name else ""
-            self.offered.add((_pattern(button.path), given))
-        self.keys |= set(await self.page.locator("main [data-key]:visible").evaluate_all(KEYS))
+        buttons, keys = await self.page.evaluate(OFFERED)
+        self.offered |= {(_pattern(path.removeprefix(ROOT)), given) for path, given in buttons}
+        self.keys |= set(keys)
 
     async def look(self, name: str) -> None:
         """Look at the page that is shown."""
