@@ -11,6 +11,7 @@ from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.paging import paging
 from tests.support.worker_rig import eventually
 
+from tidings.alerts import rule_alerting
 from tidings.alerts.destinations import send
 from tidings.alerts.rule_notice import rule_notice
 from tidings.delivery.circuit import Phase
@@ -98,6 +99,7 @@ async def test_a_tenants_rule_sees_that_tenants_only_and_sends_as_that_tenant(
             await eventually(lambda: pager.alerts)
             await rig.make_dead_letter(body, key="email.high")  # the alert fails itself
             await rig.dead_letters(3)
+            await eventually(lambda: sent_by(rig, 2))
             await due_again(rig)
             await rig.make_dead_letter(written(tenant="shop"))
             again = json.loads(await rig.next_in_lane("tidings.email.high"))
@@ -289,9 +291,11 @@ LONG_AGO = "UPDATE queue_looks SET empty_at = now() - interval '11 minutes'"
 
 
 async def test_a_queue_whose_messages_wait_too_long_is_reported_with_reminders_until_it_is_over(
-    make_rig: MakeRig,
+    make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes judge the rule: each alert comes once."""
+    monkeypatch.setattr(rule_alerting, "EVERY", 0.1)
+    monkeypatch.setattr(rule_alerting, "GATHER", 0.1)
     async with paging() as pager:
         rig = await make_rig()
         terms = {"watch": Watch.QUEUES, "channel": "email", "threshold": 2, "lasting": 600}
@@ -322,13 +326,18 @@ async def test_a_queue_whose_messages_wait_too_long_is_reported_with_reminders_u
             await ages.saw({LANE: 0}, since=0.0)
             await eventually(lambda: len(pager.alerts) == 3)
             await eventually(lambda: known(rig, []))
-    first, reminder, over = pager.alerts
+            await ages.saw({LANE: 7}, since=0.0)
+            await rig.fetch(LONG_AGO)
+            await eventually(lambda: len(pager.alerts) == 4)  # after an all-clear, at once
+    first, reminder, over, again = pager.alerts
     assert first["title"] == f"Tidings: queue waiting too long ({LANE})"
     assert f"{LANE} since " in first["message"]
     assert "1,200 messages" in first["message"]
     assert reminder["title"] == f"Tidings: still waiting too long ({LANE})"
     assert over["title"] == f"Tidings: no longer waiting too long ({LANE})"
-    assert [each["type"] for each in pager.alerts] == ["failure", "failure", "success"]
+    assert again["title"] == first["title"]
+    types = [each["type"] for each in pager.alerts]
+    assert types == ["failure", "failure", "success", "failure"]
 
 
 async def waits(rig: DeadLetterRig) -> bool:

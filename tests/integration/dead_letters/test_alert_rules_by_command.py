@@ -10,6 +10,21 @@ from tidings.operations import health
 from tidings.operations.actor import Actor
 
 
+async def test_a_rule_of_queues_by_commands(tidings: Tidings) -> None:
+    made = await tidings(
+        *("alerts", "create", "backlog", "--watch", "queues", "--queue", "tidings.email.high"),
+        *("--count", "100", "--window", "0s", "--remind", "0s", "--no-all-clear"),
+        *("--to-channel", "email", "--to", "ops@example.com"),
+    )
+    assert "backlog: 100 messages in a queue: queue tidings.email.high" in made.out, made.err
+    edited = await tidings("alerts", "edit", "backlog", "--without", "queue", "--all-clear")
+    assert "backlog: 100 messages in a queue, to email" in edited.out
+    (rule,) = json.loads((await tidings("alerts", "list", "--json")).out)["data"]
+    assert (rule["remind_seconds"], rule["all_clear"], rule["queue"]) == (0, True, None)
+    resealed = await tidings("alerts", "reseal")
+    assert (resealed.code, "TIDINGS_SEALING_KEYS is not set" in resealed.err) == (1, True)
+
+
 async def test_a_rules_life_by_commands(tidings: Tidings, rig: DeadLetterRig) -> None:
     async with paging() as pager:
         made = await tidings(

@@ -57,13 +57,15 @@ UPDATE alert_rules SET counted_from = moved.since
 RECOVERED: Final = "UPDATE alert_rules SET known = $2 WHERE id = $1"
 SENT: Final = """
 UPDATE alert_rules
-   SET counted_from = $2, counted = $3::jsonb, last_alert_at = now(), not_before = now() + every * interval '1 second',
+   SET counted_from = $2, counted = $3::jsonb, last_alert_at = now(),
+       not_before = CASE WHEN $7 THEN not_before ELSE now() + every * interval '1 second' END,
        known = ARRAY(SELECT unnest(known || $4::text[]) EXCEPT SELECT unnest($5::text[]) ORDER BY 1),
        leased_until = NULL, error = NULL, failing_since = NULL
  WHERE id = $1 AND updated_at = $6
 RETURNING id
 """
-"""What is not known to be over stays. A rule that was changed meanwhile has begun anew, and has reported nothing."""
+"""What is not known to be over stays. A rule that was changed meanwhile has begun anew, and has reported nothing. An all-clear
+keeps nobody from being alerted at once of what comes after it."""
 FAILED: Final = """
 WITH failed AS (
     UPDATE alert_rules r
@@ -167,7 +169,8 @@ class RuleAlerts:
         rule, names = report.rule, [each.name for each in report.standing]
         since = rule.created_at if counted is None else counted.since
         what = "[]" if counted is None else counted.what
-        values = (rule.id, since, what, names, sorted(report.over), rule.updated_at)
+        clears = bool(report.over) and not report.new
+        values = (rule.id, since, what, names, sorted(report.over), rule.updated_at, clears)
         async with self._database.transaction() as connection:
             if await connection.fetchval(SENT, *values) is None:
                 await connection.execute(RELEASE, rule.id)
