@@ -1,5 +1,6 @@
 """People see what was accepted while RabbitMQ was away, and decide about it."""
 
+import json
 from uuid import UUID, uuid4
 
 import pytest
@@ -31,6 +32,9 @@ async def test_entries_are_listed_given_up_retried_and_published(
     given_up = await outbox.mark_failed(backend, ACTOR, DecideRequest([ids[0], ids[1], unknown]))
     assert given_up.succeeded == (ids[0], ids[1])
     assert [entry.id for entry in given_up.failed] == [unknown]
+    (audit,) = await rig.around.fetch("SELECT actor, action, note, details FROM operator_actions")
+    assert (audit["actor"], audit["action"]) == (str(ACTOR), "outbox mark_failed")
+    assert json.loads(str(audit["details"]))["entries"] == 2
     foreign = await outbox.mark_failed(backend, ACTOR, DecideRequest([ids[2]], tenant="other"))
     assert foreign.succeeded == ()
     await backend.ledger.outbox_entries.not_published([ids[2]], "its lane is full")

@@ -53,7 +53,8 @@ WITH changed AS (
     RETURNING *
 ), noted AS (
     INSERT INTO operator_actions (actor, action, note, details)
-    SELECT $5, 'job ' || $3, coalesce(nullif(reason, ''), note), jsonb_build_object('job', id, 'kind', kind, 'items', items)
+    SELECT $5, 'job ' || $3, CASE $3 WHEN 'running' THEN note ELSE reason END,
+           jsonb_build_object('job', id, 'kind', kind, 'items', items)
       FROM changed
      WHERE started_at IS NOT NULL
 )

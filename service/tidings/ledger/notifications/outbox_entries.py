@@ -79,6 +79,14 @@ AFRESH: Final = DECIDE.format(due="now() + place * interval '1 microsecond'", tr
 GIVE_UP: Final = DECIDE.format(due=NEVER, tries="tries")
 
 
+NAMED: Final = 10
+"""Entries that the audit trail names, of those that one request decided about."""
+AUDIT: Final = """
+INSERT INTO operator_actions (actor, action, note, details)
+VALUES ($1, $2, $3, jsonb_build_object('entries', $4::int, 'ids', to_jsonb($5::uuid[])))
+"""
+
+
 class EntryDecision(StrEnum):
     """What a person decides about an entry."""
 
@@ -270,4 +278,8 @@ class OutboxEntries:
         self, decision: EntryDecision, ids: Sequence[UUID], actor: str, note: str
     ) -> set[UUID]:
         async with self._database.transaction() as connection:
-            return await decide(connection, decision, ids, actor, note)
+            changed = await decide(connection, decision, ids, actor, note)
+            if changed:
+                action, named = f"outbox {decision}", sorted(changed)[:NAMED]
+                await connection.execute(AUDIT, actor, action, note, len(changed), named)
+        return changed
