@@ -65,8 +65,10 @@ PAGES: Final = (
     "/health",
 )
 EXAMPLE: Final = """
-SELECT id::text AS dead_letter, notification_id::text AS notification, fingerprint FROM dead_letters WHERE state = 'open' LIMIT 1
+SELECT id::text AS dead_letter, notification_id::text AS notification, fingerprint FROM dead_letters WHERE state = 'open'
+ ORDER BY dead_lettered_at DESC, id DESC LIMIT 1
 """
+"""The newest is replayed last: until then it can be edited."""
 BEGUN: Final = "SELECT EXISTS (SELECT FROM job_items WHERE job = $1::text::uuid AND position <= 2000 AND result IS NOT NULL)"
 """Whether one of the first batches is done."""
 RESULTS: Final = "SELECT DISTINCT result FROM job_items WHERE job = $1::text::uuid"
