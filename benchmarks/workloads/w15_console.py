@@ -69,6 +69,8 @@ SELECT id::text AS dead_letter, notification_id::text AS notification, fingerpri
  ORDER BY dead_lettered_at DESC, id DESC LIMIT 1
 """
 """The newest is replayed last: until then it can be edited."""
+SHOWN: Final = (200, 409)
+"""409: that dead letter was replayed meanwhile, and its editor says so."""
 BEGUN: Final = "SELECT EXISTS (SELECT FROM job_items WHERE job = $1::text::uuid AND position <= 2000 AND result IS NOT NULL)"
 """Whether one of the first batches is done."""
 RESULTS: Final = "SELECT DISTINCT result FROM job_items WHERE job = $1::text::uuid"
@@ -193,7 +195,7 @@ class _Visitor:
         reply = self._connection.getresponse()
         body = reply.read()
         took = (time.perf_counter() - began) * 1000
-        if reply.status != 200:
+        if reply.status not in SHOWN:
             raise NotDone(f"{page}: {reply.status}")
         return took, len(body)
 
