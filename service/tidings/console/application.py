@@ -38,6 +38,7 @@ from tidings.console.sessions import (
     check_form,
     check_origin,
     drop,
+    form_token,
     keep,
     visitor_of,
 )
@@ -195,6 +196,7 @@ class Console:
         body = self._templates.get_template(template).render(
             {
                 "visitor": visitor,
+                "form_token": "" if visitor is None else form_token(visitor),
                 "notice": notice,
                 "theme": theme if theme in THEMES else "",
                 "here": request.url.path.removeprefix(ROOT) or "/",

@@ -74,6 +74,23 @@ async def test_a_form_of_another_site_or_session_changes_nothing(console: Consol
     assert "Overview" in (await person.get("/")).text
 
 
+async def test_each_page_has_the_token_of_the_session_in_other_characters(
+    console: ConsoleRig,
+) -> None:
+    person = await console.person("read")
+    tokens = []
+    for _ in range(2):
+        await person.get("/")
+        tokens.append(person.csrf)
+    assert tokens[0][:64] != tokens[1][:64]
+    assert tokens[0][64:] != tokens[1][64:]
+    for token in tokens:  # a page that is open for long is as good as a new one
+        shown = await person.send("/theme", csrf=token, theme="dark", follow=False)
+        assert shown.headers["Location"] == "/console/"
+    for odd in ("", "0" * 128, tokens[0][:64] + tokens[1][64:], "zz", tokens[0] + "00", "0" * 64):
+        assert (await person.send("/theme", csrf=odd, theme="dark")).status == 409, odd
+
+
 async def test_many_wrong_keys_are_slowed_down_and_keep_nobody_out(console: ConsoleRig) -> None:
     stranger, key = console.stranger(), await console.api.key("read")
     statuses = [(await stranger.sign_in(f"tk_live_{number}")).status for number in range(30)]
