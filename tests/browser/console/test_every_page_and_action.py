@@ -158,7 +158,7 @@ async def walking(
     page = await context.new_page()
     try:
         async with things_of(shop) as things:
-            walk = Walk(page, hands(page), things, looks)
+            walk = Walk(page, hands(page), things, how.get("java_script_enabled", True), looks)
             await walk.go("/sign-in")
             await walk.look("sign-in")
             await walk.write("API key", things.key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from playwright.async_api import Locator, Page, Response
+from playwright.async_api import Locator, Page, Response, expect
 from tests.browser.console.hands import Hands
 from tests.support.console_forms import matches
 
@@ -67,6 +67,7 @@ class Walk:
     page: Page
     hands: Hands
     things: Things
+    scripts: bool = True
     looks: Looks | None = None
     """Looks at the page that is shown, under a name of its own."""
     served: set[ConsolePage] = field(default_factory=set)
@@ -160,6 +161,8 @@ class Walk:
         if await asks.count():
             await self.hands.press(asks.locator("summary"))
         form = place.locator("form.noted").filter(has_text=label).first
+        if self.scripts and await asks.count():
+            await expect(form.locator("input[name=note]")).to_be_focused()
         await self.hands.write(form.locator("input[name=note]"), reason)
         await self.press(form.locator("button"))
 

@@ -103,9 +103,8 @@ function walk(step) {
   next.scrollIntoView({ block: 'nearest' });
 }
 function press(target) {
-  if (target.matches('input, textarea')) return target.focus();
-  target.click();
-  if (target.matches('summary')) target.parentElement.querySelector('input:not([type=hidden]), textarea')?.focus();
+  if (target.matches('input, textarea')) target.focus();
+  else target.click();
 }
 const current = () => document.querySelector('[data-row].current');
 const keys = { // each with what it does, and the part of a page without which it does nothing
@@ -171,6 +170,12 @@ document.addEventListener('click', async (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   }
 });
+
+// What a button opens is written into.
+document.addEventListener('toggle', ({ target }) => {
+  if (!target.open || !target.querySelector(':scope > summary.button')) return;
+  target.querySelector('input:not([type=hidden], [type=checkbox]), textarea')?.focus();
+}, true);
 
 // A form is sent once, however often its button is pressed; a download's may be sent again after a while.
 document.addEventListener('submit', (event) => {
