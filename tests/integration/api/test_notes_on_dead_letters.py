@@ -159,3 +159,23 @@ async def test_the_owner_of_a_group_is_nobodys_who_has_no_such_group(api: ApiRig
     assert (await api.ask("PUT", path, other, json=body)).status == 404
     reader = await api.key("read", tenant="shop")
     assert (await api.ask("PUT", path, reader, json=body)).status == 403
+
+
+async def test_groups_have_pages_with_cursors_of_their_list(api: ApiRig) -> None:
+    key = await api.key("read", tenant="paged")
+    for group, times in (("d001", 2), ("d002", 1), ("d003", 1)):
+        for _ in range(times):
+            await made(api, "paged", group=group)
+    found, path = [], "/v1/dead-letters/groups?limit=1"
+    page = await api.ask("GET", path, key)
+    cursor = first = page.data["next_cursor"]
+    found += [group["fingerprint"] for group in page.data["data"]]
+    while cursor is not None:
+        page = await api.ask("GET", f"{path}&cursor={cursor}", key)
+        cursor = page.data["next_cursor"]
+        found += [group["fingerprint"] for group in page.data["data"]]
+    assert found == ["d001", "d002", "d003"]
+    for refused in (f"{path}&cursor={first}&channel=sms", f"{path}&cursor=nonsense"):
+        assert (await api.ask("GET", refused, key)).status == 422
+    other = await api.key("read", tenant="other")
+    assert (await api.ask("GET", f"{path}&cursor={first}", other)).status == 422
