@@ -115,6 +115,8 @@ def _print_result(job: JobView) -> None:
     for result, count in sorted(_trouble(job.results).items()):
         out.print(f"[red]{count:>8,}[/]  can't be edited: {result.replace('_', ' ')}")
     err.print(f"[dim]Each of them: `tidings jobs items {job.id}`[/]")
+    if job.results.get("edited") and not job.then_replay:
+        err.print("[dim]Replay them: the same command with `--replay`[/]")
     match job.state:
         case JobState.RUNNING:
             err.print(f"The job goes on: `tidings jobs watch {job.id}`")

@@ -15,16 +15,23 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PERSON = b"ada@example.com"
 REVEALING = {route.path for route in routes() if "reveal" in route.query_model.model_fields}
+CONTENT = {"channel": "email", "subject": "Standup", "body": "Now."}
 SCHEDULE = {
     "name": "standup",
-    "content": {"channel": "email", "subject": "Standup", "body": "Now."},
+    "content": CONTENT,
     "recipients": [PERSON.decode()],
+}
+JOB = {
+    "kind": "edit",
+    "all": True,
+    "edit": {"set": {"recipient": PERSON.decode()}},
+    "note": "mistyped",
 }
 DEAD_LETTER = """
 INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, tenant,
                           category, recipient, attempts, first_failed_at, last_failed_at, exchange, routing_key, body)
 VALUES ($1, $2, 'rejected', 'rejected', '550', 'no such mailbox', 'abc123', 'email', 'normal', $3, 'receipt', $4, 1,
-        now(), now(), 'tidings.notifications', 'email.normal', '{}')
+        now(), now(), 'tidings.notifications', 'email.normal', $5)
 """
 
 
@@ -32,13 +39,18 @@ async def _stored(api: ApiRig, tenant: str) -> dict[str, UUID]:
     """One of each thing that has people in it, by the address that shows it."""
     attempt, dead_letter = attempt_of(tenant=tenant), uuid4()
     await LedgerRig(api.backend.ledger.database).put(attempt, State.SENT)
-    await api.execute(DEAD_LETTER, dead_letter, uuid4(), tenant, PERSON.decode())
+    lost = uuid4()
+    body = json.dumps({"id": str(lost), "recipient": "adaexample.com", "tenant": tenant, **CONTENT})
+    await api.execute(DEAD_LETTER, dead_letter, lost, tenant, PERSON.decode(), body.encode())
     key = await api.key("send", tenant=tenant)
     made = await api.ask("POST", "/v1/schedules", key, json=SCHEDULE)
+    operator = await api.key("operate", "reveal", tenant=tenant)
+    job = await api.ask("POST", "/v1/jobs", operator, json=JOB)
     return {
         "/v1/notifications/{id}": attempt.id,
         "/v1/dead-letters/{id}": dead_letter,
         "/v1/schedules/{id}": UUID(made.data["id"]),
+        "/v1/jobs/{id}/preview": UUID(job.data["id"]),
     }
 
 
