@@ -70,7 +70,7 @@ async def make_everything(console: ConsoleRig, tenant: str, *, test: bool = Fals
     assert (await person.get("/")).status == 200
     return {
         "/notifications/": str(notification),
-        "/failures/letters/": str(letter),
+        "/failures/dead-letters/": str(letter),
         "/failures/": group,
         "/jobs/": str(job.data["id"]),
         "/schedules/": str(schedule.data["id"]),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -48,9 +48,6 @@ from tidings.operations.dead_letters.remedies import not_text
 from tidings.operations.dead_letters.replays import ReplayRequest, ReplayView
 from tidings.operations.jobs.control import JobEdit
 from tidings.operations.masks import discreet
-
-WATCH: Final = 60.0
-"""Seconds to wait for what becomes of a wave, and of all at the end."""
 
 Set = Annotated[
     list[str] | None,
@@ -142,7 +139,7 @@ def edit(
     if not (dry_run or query.ids):
         if (canary or stop_at is not None) and not replay:
             raise Unclear("--canary and --stop-at are for --replay")
-        plan = how.plan_of(canary, rate, stop_at, WATCH, force=False)
+        plan = how.plan_of(canary, rate, stop_at, how.WATCH, force=False)
         _check_note(note)
         edit_by_job(
             *(query, JobEdit(change, replay), note or "", plan, starts_in),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tidings.cli import replay_options as how
 from tidings.cli.commands import Commands
 from tidings.cli.console import STOPPED, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
@@ -166,18 +167,25 @@ def watch(id: JobId, as_json: AsJson = False) -> None:
 @app.command()
 def start(
     id: JobId,
+    rate: how.PerSecond = None,
+    canary: how.Canary = None,
+    stop_at: how.StopAt = None,
     starts_in: StartsIn = "0s",  # type: ignore[assignment]  # the parser reads the default too
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a job that was previewed by the console or the API, and watch it as `tidings jobs watch` does.
 
-    Example: [bold]tidings jobs start 1f0c52a6 --starts-in 10s --detach[/]
+    With --rate, --canary or --stop-at it goes as they say, and no longer as it was previewed.
+
+    Example: [bold]tidings jobs start 1f0c52a6 --canary 1,10 --starts-in 10s --detach[/]
     """
+    given = rate or canary or stop_at is not None
+    plan = how.plan_of(canary, rate, stop_at, how.WATCH, force=False) if given else None
 
     async def start_(backend: Backend) -> JobView:
         found = await control.show(backend, id)
-        return await control.start(backend, actor(), found.id, starts_in=starts_in)
+        return await control.start(backend, actor(), found.id, plan=plan, starts_in=starts_in)
 
     view = ask(start_)
     if not detach:

@@ -1,7 +1,7 @@
 """The options of `tidings replay` that control its pace."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -9,6 +9,9 @@ from tidings.cli.console import Unclear
 from tidings.cli.options import parsed
 from tidings.operations.dead_letters import plan
 from tidings.operations.dead_letters.plan import CAREFUL, Plan
+
+WATCH: Final = 60.0
+"""Seconds to wait for the results of a wave, of a command that has no option for it."""
 
 
 def _parser(parse: Callable[[str], float]) -> Callable[[str], float]:

@@ -107,7 +107,7 @@ async def test_the_pictures_of_the_guide_show_a_day_of_a_shop(shop: Desk) -> Non
         await page.wait_for_selector("h1:has-text('mailbox unavailable')")
         await shot(page, "group")
         await page.click("[data-row] a")
-        await page.wait_for_url("**/failures/letters/*")
+        await page.wait_for_url("**/failures/dead-letters/*")
         await shot(page, "dead-letter")
     async with shop.sitting(viewport=SIZE, color_scheme="dark") as page:
         await page.goto("/console/notifications?state=failed&channel=sms")
@@ -237,7 +237,7 @@ async def test_of_two_operators_with_the_same_dead_letters_one_wins_and_the_othe
     bob = await api.key(name="bob")
     async with shop.sitting() as jane, shop.sitting(key=bob) as other:
         for page in (jane, other):
-            await page.goto(f"/console/failures/letters/{letter}")
+            await page.goto(f"/console/failures/dead-letters/{letter}")
         await jane.fill("#reason", "test data")
         await jane.click("button.danger")
         await jane.wait_for_selector("text=The dead letter was discarded")

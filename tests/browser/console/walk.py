@@ -15,7 +15,7 @@ from tidings.console.page import ROOT, ConsolePage
 from tidings.console.pages import pages
 
 PAGES: Final = tuple(pages())
-OF_SCRIPTS: Final = {"/failures/letters/{id}/check", "/health/checks"}
+OF_SCRIPTS: Final = {"/failures/dead-letters/{id}/check", "/health/checks"}
 """What a script asks for by itself."""
 
 OFFERED: Final = """
@@ -320,7 +320,7 @@ async def a_bulk_job(walk: Walk) -> None:
 
 async def one_dead_letter(walk: Walk) -> None:
     first, second, third, *_ = walk.things.letters
-    await walk.go(f"/failures/letters/{first}")
+    await walk.go(f"/failures/dead-letters/{first}")
     await walk.look("dead-letter")
     await walk.write("Note", "she called")
     await walk.press("Keep the note")
@@ -329,11 +329,11 @@ async def one_dead_letter(walk: Walk) -> None:
     await walk.look("dead-letter-revealed")
     await walk.press("Replay")
     await walk.look("job-running")
-    await walk.go(f"/failures/letters/{second}")
+    await walk.go(f"/failures/dead-letters/{second}")
     await walk.write("Reason to discard it", "test data")
     await walk.press("Discard")
     await walk.look("dead-letter-discarded")
-    await walk.go(f"/failures/letters/{third}")
+    await walk.go(f"/failures/dead-letters/{third}")
     await walk.press("Edit…")
     await walk.look("edit")
 
@@ -341,7 +341,7 @@ async def one_dead_letter(walk: Walk) -> None:
 async def an_edit(walk: Walk) -> None:
     *_, kept, sent = walk.things.letters
     for letter, do in ((kept, "Store without sending"), (sent, "Store and send")):
-        await walk.go(f"/failures/letters/{letter}/edit")
+        await walk.go(f"/failures/dead-letters/{letter}/edit")
         await walk.write("recipient", "ada@example.org")
         await walk.press("Check")
         await walk.look("edit-checked")

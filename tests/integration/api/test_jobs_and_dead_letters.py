@@ -220,6 +220,21 @@ async def test_nothing_of_another_tenant_exists(api: ApiRig, key: str) -> None:
     await post(api, f"{job}/cancel", key)
 
 
+async def test_a_replay_starts_at_another_pace_than_it_was_looked_at(api: ApiRig, key: str) -> None:
+    id = await made(api, group="pa01")
+    body = {"kind": "replay", "ids": [str(id)], "plan": {"force": True, "rate_per_second": 5}}
+    job = (await post(api, "/v1/jobs", key, body)).headers["Location"]
+    plan = {"canary": [1, 10], "watch_seconds": 5}
+    started = await post(api, f"{job}/start", key, {"starts_in_seconds": 60, "plan": plan})
+    (row,) = await api.fetch("SELECT * FROM jobs WHERE id = $1", UUID(started.data["id"]))
+    assert (row["forced"], row["rate"], row["canary"], row["stop_at"], row["watch"]) == (
+        *(True, None, [1, 10], 0.2, 5.0),
+    )
+    forced = {"starts_in_seconds": 60, "plan": {"force": True}}
+    assert (await post(api, f"{job}/start", key, forced)).status == 422
+    await post(api, f"{job}/cancel", key)
+
+
 async def test_an_edit_of_many_shows_what_changes_and_gives_nobody_away_unless_revealed(
     api: ApiRig, key: str
 ) -> None:

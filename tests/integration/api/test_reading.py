@@ -100,6 +100,20 @@ async def test_a_wrong_parameter_is_named(api: ApiRig, query: str, parameter: st
     assert parameter in json.dumps(answer.data)
 
 
+async def test_a_search_in_subjects_needs_the_scope_that_reveals_them(
+    api: ApiRig, rig: LedgerRig
+) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    await rig.put(attempt_of(tenant=tenant, subject="Your code is 4711"), State.SENT)
+    reader = await api.key("read", tenant=tenant)
+    for path in ("/v1/notifications", "/v1/notifications/export"):
+        refused = await api.ask("GET", f"{path}?subject=code+is+4", reader)
+        assert (refused.status, "`reveal`" in refused.data["detail"]) == (403, True)
+    auditor = await api.key("read", "reveal", tenant=tenant)
+    found = await api.ask("GET", "/v1/notifications?subject=code+is+4", auditor)
+    assert len(found.data["data"]) == 1
+
+
 @pytest.mark.parametrize("format_", exports.Format)
 async def test_an_export_that_can_not_begin_is_refused_and_not_cut(
     api: ApiRig, format_: exports.Format

@@ -40,7 +40,7 @@ async def operator(console: ConsoleRig, **fields: Any) -> Person:
 
 
 async def opened(person: Person, id_: str) -> EditForm:
-    shown = await person.get(f"/failures/letters/{id_}/edit")
+    shown = await person.get(f"/failures/dead-letters/{id_}/edit")
     assert shown.status == 200, shown.text
     return EditForm(shown)
 
@@ -53,7 +53,7 @@ async def body_of(console: ConsoleRig, id_: str) -> Any:
 async def test_a_field_is_typed_looked_at_and_sent_with_a_reason(console: ConsoleRig) -> None:
     id_ = await stored(console, "ed01", data={"price": 1.5, "name": "Ada"}, expires_at=None)
     person = await operator(console)
-    form, path = await opened(person, id_), f"/failures/letters/{id_}/edit"
+    form, path = await opened(person, id_), f"/failures/dead-letters/{id_}/edit"
     assert form.fields["field.recipient"] == "ada@example.com"
     changed = form.typed(field__recipient="ada@example.org", note="she called", do="send")
     first = await person.send(path, changed)
@@ -85,7 +85,7 @@ async def test_a_field_is_typed_looked_at_and_sent_with_a_reason(console: Consol
 async def test_the_json_is_typed_and_the_fields_follow(console: ConsoleRig) -> None:
     id_ = await stored(console, "ed02", recipient="nobody", reason="malformed")
     person = await operator(console)
-    form, path = await opened(person, id_), f"/failures/letters/{id_}/edit"
+    form, path = await opened(person, id_), f"/failures/dead-letters/{id_}/edit"
     raw = form.fields["raw"].replace('"nobody"', '"ada@example.org"')
     form = EditForm(await person.send(path, form.typed(raw=raw, do="check")))
     assert form.fields["field.recipient"] == "ada@example.org"
@@ -99,7 +99,7 @@ async def test_the_json_is_typed_and_the_fields_follow(console: ConsoleRig) -> N
 async def test_what_is_wrong_is_said_and_what_was_typed_stays(console: ConsoleRig) -> None:
     id_ = await stored(console, "ed03", max_retries=3)
     person = await operator(console)
-    form, path = await opened(person, id_), f"/failures/letters/{id_}/edit"
+    form, path = await opened(person, id_), f"/failures/dead-letters/{id_}/edit"
     for changes, words in (
         ({"field__recipient": "nobody"}, 'recipient: "nobody"'),
         ({"field__recipient": ""}, "recipient: is missing"),
@@ -129,7 +129,7 @@ async def test_while_it_is_typed_problems_and_changes_are_told_to_the_script(
     id_ = await stored(console, "ed04")
     person = await operator(console, name="jane")
     recorded = "SELECT actor FROM operator_actions WHERE details ->> 'dead_letter' = $1"
-    path = f"/failures/letters/{id_}/check"
+    path = f"/failures/dead-letters/{id_}/check"
     direct = await person.send(path, raw="{}")
     assert len(await console.api.fetch(recorded, id_)) == 1, direct.text
     form = await opened(person, id_)
@@ -141,13 +141,15 @@ async def test_while_it_is_typed_problems_and_changes_are_told_to_the_script(
     assert len(await console.api.fetch(recorded, id_)) == 2
     half = json.loads((await person.send(path, form.typed(raw="{"))).html)
     assert set(half["values"]) == {"raw", "seen_raw"}
-    follows = EditForm(await person.get(f"/failures/letters/{id_}/edit")).fields | data["values"]
+    follows = (
+        EditForm(await person.get(f"/failures/dead-letters/{id_}/edit")).fields | data["values"]
+    )
     fixed = {**follows, "field.recipient": "ada@example.org"}
     data = json.loads((await person.send(path, fixed)).html)
     assert data["problems"] == []
     assert '+  "recipient": "ada@example.org",' in data["changes"]
     done = await person.send(
-        f"/failures/letters/{id_}/edit", {**fixed, **data["values"], "note": "x", "do": "keep"}
+        f"/failures/dead-letters/{id_}/edit", {**fixed, **data["values"], "note": "x", "do": "keep"}
     )
     assert "The edit was stored" in done.text
 
@@ -157,7 +159,7 @@ async def test_an_edit_of_what_somebody_else_acted_on_is_refused_and_says_who(
 ) -> None:
     id_ = await stored(console, "ed05")
     first, second = await operator(console, name="jane"), await operator(console, name="joe")
-    path, new = f"/failures/letters/{id_}/edit", {"note": "x", "do": "check"}
+    path, new = f"/failures/dead-letters/{id_}/edit", {"note": "x", "do": "check"}
     theirs, mine = await opened(first, id_), await opened(second, id_)
     mine = EditForm(await second.send(path, mine.typed(field__subject="Mine", **new)))
     theirs = EditForm(await first.send(path, theirs.typed(field__subject="Theirs", **new)))
@@ -183,7 +185,7 @@ async def test_only_who_may_act_and_see_content_edits_and_only_their_own(
         (await console.person("read", "operate", "reveal", tenant="bank"), 404),
         (await operator(console, test=True), 404),
     ):
-        path = f"/failures/letters/{id_}"
+        path = f"/failures/dead-letters/{id_}"
         for shown in (
             await person.get(f"{path}/edit"),
             await person.send(f"{path}/edit", raw="{}", do="send"),
@@ -197,11 +199,13 @@ async def test_what_is_in_a_body_is_never_markup(console: ConsoleRig) -> None:
     hostile = "</textarea><script>alert(1)</script>\"'{{ 7*7 }}"
     id_ = await stored(console, "ed07", subject=hostile, body="\r\nleading\r\nlines")
     person = await operator(console)
-    shown = await person.get(f"/failures/letters/{id_}/edit")
+    shown = await person.get(f"/failures/dead-letters/{id_}/edit")
     assert "<script>alert" not in shown.html
     form = EditForm(shown)
     assert form.fields["field.subject"] == hostile
-    unchanged = await person.send(f"/failures/letters/{id_}/edit", form.typed(note="x", do="send"))
+    unchanged = await person.send(
+        f"/failures/dead-letters/{id_}/edit", form.typed(note="x", do="send")
+    )
     assert "Nothing is changed" in unchanged.text
 
 

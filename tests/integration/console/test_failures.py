@@ -39,9 +39,9 @@ async def test_groups_lead_to_their_dead_letters_and_those_to_a_replay(console: 
     assert all(id_ in shown.html for id_ in ids)
     assert "a…@example.com" in shown.text
     assert "ada@example.com" not in shown.html
-    shown = await person.get(f"/failures/letters/{ids[0]}")
+    shown = await person.get(f"/failures/dead-letters/{ids[0]}")
     assert "It was refused for good" in shown.text
-    shown = await person.send(f"/failures/letters/{ids[0]}/replay")
+    shown = await person.send(f"/failures/dead-letters/{ids[0]}/replay")
     job = await console.api.fetch("SELECT * FROM jobs WHERE id = $1", UUID(job_of(shown)))
     assert (job[0]["state"], job[0]["items"], job[0]["tenant"]) == ("running", 1, "shop")
     assert "Replay 1 dead letter" in shown.text
@@ -50,7 +50,7 @@ async def test_groups_lead_to_their_dead_letters_and_those_to_a_replay(console: 
     assert job_of(shown) in (await person.get("/jobs?state=running")).html
     undone = await person.send(f"/jobs/{job_of(shown)}/cancel")
     assert "cancelled" in undone.text
-    assert "Replay" in (await person.get(f"/failures/letters/{ids[0]}")).text
+    assert "Replay" in (await person.get(f"/failures/dead-letters/{ids[0]}")).text
     states = await console.api.fetch("SELECT state FROM dead_letters WHERE id = $1", UUID(ids[0]))
     assert states[0]["state"] == "open"
 
@@ -110,6 +110,8 @@ async def test_a_bulk_replay_takes_exactly_those_that_were_seen(console: Console
     assert (refused.status, "Rate: " in refused.text) == (422, True)
     assert 'value="fast"' in refused.html
     assert 'value="1,2"' in refused.html
+    shown = await person.get(f"/jobs/{job}")
+    assert f"tidings jobs start {job} --starts-in 10s" in shown.text
     shown = await person.send(f"/jobs/{job}/start", rate="50", canary="1,2", stop_at="10%")
     (row,) = await console.api.fetch("SELECT * FROM jobs WHERE id = $1", UUID(job))
     assert (row["state"], row["rate"], row["canary"], row["stop_at"]) == (
@@ -168,14 +170,14 @@ async def test_two_operators_act_on_the_same_and_the_second_is_told_who_was_fast
 ) -> None:
     id_ = await stored(console, "ae06")
     first, second = await operator(console, name="jane"), await operator(console, name="joe")
-    shown = await first.send(f"/failures/letters/{id_}/discard", note="wrong address")
+    shown = await first.send(f"/failures/dead-letters/{id_}/discard", note="wrong address")
     assert "The dead letter was discarded." in shown.text
     for action, fields in (
         ("discard", {"note": "customer called"}),
         ("replay", {}),
         ("note", {"note": "asked"}),
     ):
-        late = await second.send(f"/failures/letters/{id_}/{action}", fields)
+        late = await second.send(f"/failures/dead-letters/{id_}/{action}", fields)
         assert late.status == 409
         assert "It was discarded by console jane" in late.text, late.text
     job = job_of(await first.send("/failures/bulk", do="discard", which="all", note="tests"))
@@ -206,7 +208,7 @@ async def test_a_replay_that_waits_for_dispatching_says_so(console: ConsoleRig) 
 async def test_the_newest_jobs_have_the_filters_of_the_older_ones(console: ConsoleRig) -> None:
     person, id_ = await operator(console, tenant="pager"), await stored(console, "ad0a", "pager")
     for _ in range(26):
-        job = job_of(await person.send(f"/failures/letters/{id_}/replay"))
+        job = job_of(await person.send(f"/failures/dead-letters/{id_}/replay"))
         await person.send(f"/jobs/{job}/cancel")
     first = (await person.get("/jobs?state=cancelled")).html
     older = html.unescape(
@@ -232,7 +234,7 @@ async def test_who_presses_twice_is_told_nothing_and_everybody_else_who_was_fast
         assert late.status == 409, verb
         assert f"The job is {state} by console quick" in late.text
         assert "data-live" not in late.html  # it is no address that a script can look at again
-    letter = f"/failures/letters/{await stored(console, 'ad08')}"
+    letter = f"/failures/dead-letters/{await stored(console, 'ad08')}"
     for _ in range(2):
         shown = await person.send(f"{letter}/discard", note="test", follow=False)
         assert (shown.status, shown.headers["Location"]) == (303, f"/console{letter}")
@@ -265,11 +267,14 @@ async def test_notes_are_kept_and_removed_on_one_and_on_a_group(console: Console
     shown = await person.send("/failures/b008/note", note="new certificate")
     assert "new certificate" in shown.text
     assert "new certificate" in (await person.get("/failures")).text
-    shown = await person.send(f"/failures/letters/{id_}/note", note="asked her")
+    shown = await person.send(f"/failures/dead-letters/{id_}/note", note="asked her")
     assert "asked her console jane" in shown.text
     assert "new certificate" in shown.text
-    assert (await person.send(f"/failures/letters/{id_}/note", note=" ")).status == 422
-    assert "asked her" not in (await person.send(f"/failures/letters/{id_}/note", remove="1")).text
+    assert (await person.send(f"/failures/dead-letters/{id_}/note", note=" ")).status == 422
+    assert (
+        "asked her"
+        not in (await person.send(f"/failures/dead-letters/{id_}/note", remove="1")).text
+    )
     shown = await person.send("/failures/b008/note", remove="1")
     assert "new certificate" not in shown.text
 
@@ -349,14 +354,14 @@ async def test_people_and_content_are_shown_to_those_who_may_and_that_is_recorde
 ) -> None:
     id_ = await stored(console, "b109", body="The secret word")
     person = await operator(console, name="jane")
-    shown = await person.get(f"/failures/letters/{id_}")
+    shown = await person.get(f"/failures/dead-letters/{id_}")
     assert "ada@example.com" not in shown.html
     assert "secret word" not in shown.html
     viewer = await console.person("read", tenant="shop")
-    assert (await viewer.send(f"/failures/letters/{id_}/reveal")).status == 403
+    assert (await viewer.send(f"/failures/dead-letters/{id_}/reveal")).status == 403
     recorded = "SELECT actor FROM operator_actions WHERE details ->> 'dead_letter' = $1"
     assert await console.api.fetch(recorded, id_) == []
-    shown = await person.send(f"/failures/letters/{id_}/reveal")
+    shown = await person.send(f"/failures/dead-letters/{id_}/reveal")
     assert (shown.status, "ada@example.com" in shown.text) == (200, True)
     assert "The secret word" in shown.text
     (row,) = await console.api.fetch(recorded, id_)
@@ -366,16 +371,16 @@ async def test_people_and_content_are_shown_to_those_who_may_and_that_is_recorde
 async def test_who_may_only_look_is_told_why_and_changes_nothing(console: ConsoleRig) -> None:
     id_ = await stored(console, "b210")
     viewer = await console.person("read", tenant="shop")
-    for path in ("/failures", "/failures/b210", f"/failures/letters/{id_}"):
+    for path in ("/failures", "/failures/b210", f"/failures/dead-letters/{id_}"):
         shown = await viewer.get(path)
         assert "needs the role operator; yours is viewer" in shown.text
     for path in (
         "/failures/bulk",
         "/failures/b210/bulk",
         "/failures/b210/note",
-        f"/failures/letters/{id_}/replay",
-        f"/failures/letters/{id_}/discard",
-        f"/failures/letters/{id_}/note",
+        f"/failures/dead-letters/{id_}/replay",
+        f"/failures/dead-letters/{id_}/discard",
+        f"/failures/dead-letters/{id_}/note",
     ):
         assert (await viewer.send(path, do="replay", which="all", note="x")).status == 403, path
 
@@ -385,13 +390,13 @@ async def test_another_tenants_dead_letters_and_jobs_do_not_exist(console: Conso
     owner, other = await operator(console), await operator(console, "bank")
     job = job_of(await owner.send("/failures/b311/bulk", do="replay", which="all"))
     assert "b311" not in (await other.get("/failures?tenant=shop")).html
-    for path in ("/failures/b311", f"/failures/letters/{id_}", f"/jobs/{job}"):
+    for path in ("/failures/b311", f"/failures/dead-letters/{id_}", f"/jobs/{job}"):
         assert (await other.get(path)).status == 404, path
     for path in (
-        f"/failures/letters/{id_}/reveal",
-        f"/failures/letters/{id_}/replay",
-        f"/failures/letters/{id_}/discard",
-        f"/failures/letters/{id_}/note",
+        f"/failures/dead-letters/{id_}/reveal",
+        f"/failures/dead-letters/{id_}/replay",
+        f"/failures/dead-letters/{id_}/discard",
+        f"/failures/dead-letters/{id_}/note",
         f"/jobs/{job}/start",
         f"/jobs/{job}/cancel",
         "/failures/b311/note",
@@ -411,9 +416,9 @@ async def test_a_test_key_sees_tests_and_nothing_else(console: ConsoleRig) -> No
     shown = await tester.get("/failures")
     assert ("/failures/b413" in shown.html, "/failures/b412" in shown.html) == (True, False)
     assert (await tester.get("/failures/b412")).status == 404
-    assert (await tester.get(f"/failures/letters/{live}")).status == 404
-    assert (await tester.send(f"/failures/letters/{live}/discard", note="x")).status == 404
-    assert "Dead letter" in (await tester.get(f"/failures/letters/{test}")).text
+    assert (await tester.get(f"/failures/dead-letters/{live}")).status == 404
+    assert (await tester.send(f"/failures/dead-letters/{live}/discard", note="x")).status == 404
+    assert "Dead letter" in (await tester.get(f"/failures/dead-letters/{test}")).text
     shown = await tester.send("/failures/bulk", do="replay", which="all")
     assert live not in shown.html
     assert test in shown.html
@@ -427,8 +432,8 @@ async def test_a_test_key_sees_tests_and_nothing_else(console: ConsoleRig) -> No
 async def test_what_is_no_id_or_group_is_not_found(console: ConsoleRig) -> None:
     person = await operator(console)
     for path in (
-        "/failures/letters/nothing",
-        f"/failures/letters/{uuid4()}",
+        "/failures/dead-letters/nothing",
+        f"/failures/dead-letters/{uuid4()}",
         "/failures/zz",
         "/failures/00aa00",
         "/jobs/nothing",

@@ -64,6 +64,18 @@ async def test_filters_are_in_the_address_and_a_chip_removes_one(
     assert str(sent) in (await person.get("/notifications?user_id=ada")).html
 
 
+async def test_only_who_may_reveal_searches_subjects(console: ConsoleRig, rig: LedgerRig) -> None:
+    tenant = a_tenant()
+    found = await stored(rig, tenant=tenant, subject="Your code is 4711")
+    path = "/notifications?subject=code+is+4"
+    viewer = await console.person("read", tenant=tenant)
+    assert (await viewer.get(path)).status == 403
+    assert (await viewer.get(path.replace("?", "/export?"))).status == 403
+    assert "subject:" not in (await viewer.get("/notifications")).html
+    support = await console.person("read", "send", "reveal", tenant=tenant)
+    assert str(found) in (await support.get(path)).html
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [

@@ -159,7 +159,7 @@ async def test_no_page_and_no_bulk_action_reads_a_growing_table_whole(
     [row] = await console.api.fetch(EXAMPLE)
     ids = {
         "/notifications/": row["notification"],
-        "/failures/letters/": row["letter"],
+        "/failures/dead-letters/": row["letter"],
         "/failures/": row["fingerprint"],
         "/jobs/": row["job"],
         "/schedules/": row["schedule"],

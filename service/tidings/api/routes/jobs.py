@@ -37,6 +37,7 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.operations.csv_rows import MEDIA_TYPE
 from tidings.operations.dead_letters.field_changes import FieldChange
+from tidings.operations.dead_letters.plan import CAREFUL
 from tidings.operations.exports import ExportsBusy
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobEdit, JobItemsRequest, JobListRequest
@@ -130,7 +131,7 @@ class OutboxEntriesFilter(TestsQuery):
         )
 
 
-class PlanBody(BaseModel):
+class PaceBody(BaseModel):
     """How fast a job goes, and when it stops."""
 
     model_config = ConfigDict(extra="forbid")
@@ -147,8 +148,34 @@ class PlanBody(BaseModel):
     watch_seconds: float = Field(
         60, ge=0, le=86_400, description="Replay: how long to wait for the outcomes of a wave."
     )
+
+    def plan(self, *, force: bool = False) -> Plan:
+        """For the operation."""
+        careful = self.max_failure_rate
+        return Plan(
+            force,
+            self.rate_per_second,
+            tuple(self.canary),
+            CAREFUL if self.canary and careful is None else careful,
+            self.watch_seconds,
+        )
+
+
+class PlanBody(PaceBody):
+    """How fast a job goes, when it stops, and whether it takes what was replayed before."""
+
     force: bool = Field(
         False, description="Replay: also what was replayed or sent before; may arrive twice."
+    )
+
+
+class JobStartBody(StartBody):
+    """When a job that was looked at begins, and how it goes."""
+
+    plan: PaceBody | None = Field(
+        None,
+        description="Replaces the pace that it was looked at with.",
+        examples=[{"canary": [1]}],
     )
 
 
@@ -208,7 +235,6 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
     letters = body.dead_letters or DeadLetterFilters()
     given = body.notifications or NotificationFilter()
     entries = body.outbox or OutboxEntriesFilter()
-    plan, careful = body.plan, body.plan.max_failure_rate
     check_addresses(call, () if body.edit is None else body.edit.set)
     request = PreviewRequest(
         body.kind,
@@ -217,13 +243,7 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
         every=body.all,
         limit=body.limit,
         note=body.note,
-        plan=Plan(
-            plan.force,
-            plan.rate_per_second,
-            tuple(plan.canary),
-            0.2 if plan.canary and careful is None else careful,
-            plan.watch_seconds,
-        ),
+        plan=body.plan.plan(force=body.plan.force),
         edit=None if body.edit is None else body.edit.edit,
         outbox=entries.filters(call, body.ids if body.kind.decides else ()),
         tenant=call.tenant,
@@ -232,11 +252,12 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
     return Reply(view, 201, {"Location": f"/v1/jobs/{view.job.id}"})
 
 
-async def _start(call: Call[JobPath, Parameters, StartBody]) -> Reply:
+async def _start(call: Call[JobPath, Parameters, JobStartBody]) -> Reply:
     view = await control.start(
         call.backend,
         call.actor,
         call.path.id,
+        plan=None if call.body.plan is None else call.body.plan.plan(),
         tenant=call.tenant,
         starts_in=call.body.starts_in_seconds,
     )
@@ -440,8 +461,8 @@ ROUTES: Final = (
         "start",
         _start,
         "Start a job that was previewed; a scheduler runs it",
-        body_model=StartBody,
-        body_example={"starts_in_seconds": 10},
+        body_model=JobStartBody,
+        body_example={"starts_in_seconds": 10, "plan": {"rate_per_second": 50, "canary": [1, 10]}},
     ),
     _change(
         "pause",

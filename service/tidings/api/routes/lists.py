@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tidings.api.problems import NOT_FOUND, unavailable
+from tidings.api.problems import FORBIDDEN, NOT_FOUND, ApiProblem, unavailable
 from tidings.api.replies.lists import EXAMPLE_PAGE, EXAMPLE_WHY, NotificationPageReply, WhyReply
 from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.notifications import NotificationPath
@@ -61,7 +61,8 @@ class FilterQuery(TestsQuery):
     )
     subject: Text | None = Field(
         default=None,
-        description="A part of the subject, in any case of letters. A template's subject is not searched.",
+        description="A part of the subject, in any case of letters; needs the scope `reveal` too. A template's subject is not "
+        "searched.",
         examples=["order 10042"],
     )
     since: Time | None = Field(default=None, description="Accepted then or later.")
@@ -87,10 +88,14 @@ def filters_of(call: AnyCall) -> Filters:
     """The filters of a request.
 
     Raises:
-        ApiProblem: Another tenant is asked for, or what is no test with a test key.
+        ApiProblem: Another tenant is asked for, or what is no test with a test key; or the key may not search subjects.
         InvalidRequest: An entity can't be read.
     """
     query: FilterQuery = call.query
+    if query.subject is not None and Scope.REVEAL not in call.principal.scopes:
+        raise ApiProblem(
+            FORBIDDEN, "a search finds out subjects: `subject` needs the scope `reveal`"
+        )
     tenant = tenant_of(call, query.tenant)
     try:
         entities = tuple(entity(text) for text in query.entity)

@@ -8,12 +8,12 @@ from tidings.console.pages import (
     audit,
     bulk,
     channels,
+    dead_letter,
     editing,
     failures,
     health,
     jobs,
     keys,
-    letters,
     notification,
     notifications,
     outbox,
@@ -32,7 +32,7 @@ def pages() -> Iterator[ConsolePage]:
     yield from sessions.PAGES
     yield from failures.PAGES
     yield from bulk.PAGES
-    yield from letters.PAGES
+    yield from dead_letter.PAGES
     yield from editing.PAGES
     yield from jobs.PAGES
     yield from notifications.PAGES

@@ -6,7 +6,7 @@ from uuid import UUID
 from tidings.console.drafts import FIELD, EditedBody, draft_of, fields_in, typed
 from tidings.console.equivalents import command, curl
 from tidings.console.page import Answer, ConsolePage, Html, JsonAnswer, SeeOther, Visit
-from tidings.console.pages.letters import BECAME, current, named_letter
+from tidings.console.pages.dead_letter import BECAME, current, named_dead_letter
 from tidings.console.problems import Forbidden
 from tidings.console.undoing import STARTED, UNDO
 from tidings.delivery.dead_letter import DeadLetterState
@@ -33,7 +33,7 @@ async def _opened(visit: Visit) -> tuple[UUID, bytes]:
     """
     if reason := visit.visitor.why_not(Scope.REVEAL):
         raise Forbidden(f"An edit shows people and content: this {reason}.")
-    request = await named_letter(visit)
+    request = await named_dead_letter(visit)
     found = await lookup.show(visit.backend, request.prefix, reveal=True, tenant=visit.tenant)
     id_, body = found.dead_letter.id, found.body or b""
     if found.too_heavy or len(body) > LONGEST_TYPED or not_text(body):
@@ -115,7 +115,7 @@ async def _save(visit: Visit) -> Answer:
     except Refused as refused:
         return await _page(visit, id_, draft, f"Your edit was not stored: {refused}.", 409)
     if wanted == "keep":
-        return SeeOther(f"/failures/letters/{new}", "The edit was stored; nothing was sent.")
+        return SeeOther(f"/failures/dead-letters/{new}", "The edit was stored; nothing was sent.")
     replacing = DeadLetterRequest(new, visit.tenant)
     try:
         job = await acting.replay(
@@ -123,7 +123,7 @@ async def _save(visit: Visit) -> Answer:
         )
     except TidingsError as error:
         kept = f"The edit was stored, but nothing was sent: {error}."
-        return SeeOther(f"/failures/letters/{new}", kept)
+        return SeeOther(f"/failures/dead-letters/{new}", kept)
     return SeeOther(f"/jobs/{job.id}", f"The edit was stored. {STARTED}")
 
 
@@ -139,7 +139,7 @@ def _objection(draft: EditedBody, note: str) -> str:
 
 
 PAGES: Final = (
-    ConsolePage("GET", "/failures/letters/{id}/edit", _edit, Scope.OPERATE),
-    ConsolePage("POST", "/failures/letters/{id}/edit", _save, Scope.OPERATE),
-    ConsolePage("POST", "/failures/letters/{id}/check", _check, Scope.OPERATE),
+    ConsolePage("GET", "/failures/dead-letters/{id}/edit", _edit, Scope.OPERATE),
+    ConsolePage("POST", "/failures/dead-letters/{id}/edit", _save, Scope.OPERATE),
+    ConsolePage("POST", "/failures/dead-letters/{id}/check", _check, Scope.OPERATE),
 )

@@ -1,5 +1,7 @@
 """Jobs: bulk actions that wait to be confirmed, run, or have ended; with their progress and results."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any, Final
@@ -25,6 +27,8 @@ from tidings.operations.suggestions import unknown
 from tidings.operations.times import counted
 
 SAMPLE: Final = 10
+MANY: Final = 20
+"""A replay of more is proposed in canary waves."""
 ITEMS: Final = 50
 LISTED: Final = 25
 TITLES: Final = {
@@ -148,7 +152,7 @@ async def job_page(
         "undo": _undo(job),
         "careful": CAREFUL,
         "problem": problem,
-        "typed": visit.form,
+        "pace": _pace(visit, job),
         **_equivalents(visit, job),
     }
     return Html("jobs/preview.html" if waits else "jobs/job.html", values, status)
@@ -174,12 +178,21 @@ def _equivalents(visit: Visit, job: JobView) -> dict[str, str]:
     id_ = str(job.id)
     commands = {verb: command("jobs", verb, id_) for verb in ("pause", "resume", "cancel")}
     requests = {verb: curl(visit, "POST", f"/v1/jobs/{{}}/{verb}", id_) for verb in commands}
-    delay = {"starts_in_seconds": UNDO}
+    pace, begins = dict[str, str](), dict[str, Any](starts_in_seconds=UNDO)
+    with suppress(InvalidRequest):  # the page says what is wrong
+        paced = _plan(_pace(visit, job))
+        pace = _words(paced)
+        if any(pace.values()):
+            begins["plan"] = {
+                "rate_per_second": paced.rate,
+                "canary": paced.canary,
+                "max_failure_rate": paced.stop_at,
+            }
     return {
         "show_cli": command("jobs", "show", id_),
         "show_curl": curl(visit, "GET", "/v1/jobs/{}", id_),
-        "start_cli": command("jobs", "start", id_, starts_in=f"{UNDO:g}s"),
-        "start_curl": curl(visit, "POST", "/v1/jobs/{}/start", id_, body=delay),
+        "start_cli": command("jobs", "start", id_, **pace, starts_in=f"{UNDO:g}s"),
+        "start_curl": curl(visit, "POST", "/v1/jobs/{}/start", id_, body=begins),
         "csv_cli": f"{command('jobs', 'items', id_, csv=True)} > job-{id_}.csv",
         "csv_curl": f"{curl(visit, 'GET', '/v1/jobs/{}/items.csv', id_)} -o job-{id_}.csv",
         "change_cli": "\n".join(commands.values()),
@@ -197,7 +210,7 @@ async def _start(visit: Visit) -> Html | SeeOther:
     id_ = await _named(visit)
     job = await control.show(visit.backend, id_, tenant=visit.tenant)
     try:
-        chosen = _plan(visit) if job.replays else None
+        chosen = _plan(visit.form) if job.replays else None
         await control.start(
             visit.backend,
             visit.actor,
@@ -213,14 +226,31 @@ async def _start(visit: Visit) -> Html | SeeOther:
     return SeeOther(f"/jobs/{job.id}", DONE["start"])
 
 
-def _plan(visit: Visit) -> Plan:
-    """The plan that a form has.
+def _pace(visit: Visit, job: JobView) -> Mapping[str, str]:
+    """How fast a replay goes and what stops it: as typed; else as it was previewed, or carefully if it is of many."""
+    if {"rate", "canary", "stop_at"} <= visit.form.keys():
+        return visit.form
+    looked_at = Plan(rate=job.rate, canary=job.canary, stop_at=job.stop_at)
+    many = job.replays and job.items > MANY and looked_at == Plan()
+    return _words(Plan(canary=(1, 10, 100)) if many else looked_at)
+
+
+def _words(plan: Plan) -> dict[str, str]:
+    """A plan as people write it."""
+    return {
+        "rate": f"{plan.rate:g}/s" if plan.rate else "",
+        "canary": ",".join(map(str, plan.canary)),
+        "stop_at": f"{plan.stop_at * 100:g}%" if plan.stop_at else "",
+    }
+
+
+def _plan(words: Mapping[str, str]) -> Plan:
+    """The plan that these words mean.
 
     Raises:
-        InvalidRequest: A field can't be read; the field is named as people see it.
+        InvalidRequest: One of them can't be read; it is named as people see it.
     """
-    form = visit.form
-    rate, canary, stop_at = form.text("rate"), form.text("canary"), form.text("stop_at")
+    rate, canary, stop_at = (words.get(name, "").strip() for name in ("rate", "canary", "stop_at"))
     waves = _read("Canary waves", plan.waves, canary) if canary else ()
     share = _read("Stop at", plan.share, stop_at) if stop_at else None
     return Plan(

@@ -10,6 +10,7 @@ from tidings.console.filtering import ADD, FilterNames, time_typed
 from tidings.console.limits import tenant_of, tests_of
 from tidings.console.narrating import result
 from tidings.console.page import ConsolePage, Download, Html, SeeOther, Visit
+from tidings.console.problems import Forbidden
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.states import State
 from tidings.operations import exports, finding, notifications
@@ -64,7 +65,7 @@ def filters_of(visit: Visit) -> Filters:
 
     Raises:
         InvalidRequest: One of them can't be read.
-        Forbidden: Another tenant is asked for, or what is no test with a test key.
+        Forbidden: Another tenant is asked for, or what is no test with a test key; or a person may not search subjects.
     """
 
     def given(name: str) -> tuple[str, ...]:
@@ -74,7 +75,9 @@ def filters_of(visit: Visit) -> Filters:
         entities = tuple(entity(text) for text in given("entity"))
     except ValueError as error:
         raise InvalidRequest(str(error), field="entity") from None
-    typed = given("recipient")
+    typed, subject = given("recipient"), next(iter(given("subject")), None)
+    if subject is not None and (reason := visit.visitor.why_not(Scope.REVEAL)):
+        raise Forbidden(f"A search finds out subjects: this {reason}.")
     return Filters(
         channels=given("channel"),
         states=_states(given("state")),
@@ -87,7 +90,7 @@ def filters_of(visit: Visit) -> Filters:
         templates=given("template"),
         providers=given("provider"),
         error_classes=given("error_class"),
-        subject=next(iter(given("subject")), None),
+        subject=subject,
         since=time_typed("since", next(iter(given("since")), "")),
         until=time_typed("until", next(iter(given("until")), "")),
         test=tests_of(visit),
@@ -149,6 +152,7 @@ def _names(visit: Visit) -> FilterNames:
     """The filters that this person has."""
     hidden = {"tenant"} if visit.tenant is not None else set()
     hidden |= {"test"} if visit.test else set()
+    hidden |= set() if visit.may(Scope.REVEAL) else {"subject"}
     known = {name: values for name, values in FILTERS.known.items() if name not in hidden}
     return replace(FILTERS, known=known)
 

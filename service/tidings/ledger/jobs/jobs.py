@@ -46,7 +46,7 @@ WITH changed AS (
            judged_from = CASE state WHEN 'stopped' THEN
                coalesce((SELECT max(position) FROM job_items i WHERE i.job = jobs.id AND i.result IS NOT NULL), 0)
                ELSE judged_from END,
-           forced = coalesce($7, forced), rate = CASE WHEN $7 IS NULL THEN rate ELSE $8 END,
+           forced = forced OR coalesce($7, false), rate = CASE WHEN $7 IS NULL THEN rate ELSE $8 END,
            canary = CASE WHEN $7 IS NULL THEN canary ELSE $9::int[] END,
            stop_at = CASE WHEN $7 IS NULL THEN stop_at ELSE $10 END, watch = CASE WHEN $7 IS NULL THEN watch ELSE $11 END
      WHERE id = $1 AND {OF_TENANT} AND state = ANY($4::text[])
@@ -125,7 +125,7 @@ class JobChange:
     """What a person does to a job.
 
     Args:
-        plan: Replaces the one that it was looked at with, when it is started.
+        plan: Replaces the one that it was looked at with, when it is started; what was chosen by force stays so.
         starts_in: Seconds in which nothing is done with its items, when it is started.
     """
 

@@ -28,7 +28,7 @@ BECAME: Final = {
 """What somebody did to one that is not open."""
 
 
-async def named_letter(visit: Visit) -> DeadLetterRequest:
+async def named_dead_letter(visit: Visit) -> DeadLetterRequest:
     """The dead letter in the page's path.
 
     Raises:
@@ -38,14 +38,14 @@ async def named_letter(visit: Visit) -> DeadLetterRequest:
 
 
 async def _show(visit: Visit) -> Html:
-    return await letter_page(visit, await named_letter(visit))
+    return await dead_letter_page(visit, await named_dead_letter(visit))
 
 
 async def _reveal(visit: Visit) -> Html:
-    return await letter_page(visit, await named_letter(visit), reveal=True)
+    return await dead_letter_page(visit, await named_dead_letter(visit), reveal=True)
 
 
-async def letter_page(
+async def dead_letter_page(
     visit: Visit,
     request: DeadLetterRequest,
     *,
@@ -82,7 +82,7 @@ async def letter_page(
         "typed": visit.form,
         **_equivalents(visit, str(letter.id)),
     }
-    return Html("failures/letter.html", values, status)
+    return Html("failures/dead_letter.html", values, status)
 
 
 def _body(found: DeadLetterHistory) -> str:
@@ -114,35 +114,35 @@ def _equivalents(visit: Visit, id_: str) -> dict[str, Any]:
 
 
 async def current(visit: Visit, request: DeadLetterRequest) -> DeadLetterView:
-    """A dead letter as it stands. Raises like `letter_page`."""
+    """A dead letter as it stands. Raises like `dead_letter_page`."""
     found = await acting.details(visit.backend, visit.actor, request, reveal=False)
     return found.in_full.dead_letter
 
 
 async def _replay(visit: Visit) -> SeeOther | Html:
-    request = await named_letter(visit)
+    request = await named_dead_letter(visit)
     if (await current(visit, request)).state is not DeadLetterState.OPEN:
-        return await letter_page(visit, request, problem="It was not replayed.", status=409)
+        return await dead_letter_page(visit, request, problem="It was not replayed.", status=409)
     job = await acting.replay(visit.backend, visit.actor, request, force=False, starts_in=UNDO)
     return SeeOther(f"/jobs/{job.id}", STARTED)
 
 
 async def _discard(visit: Visit) -> SeeOther | Html:
-    request = await named_letter(visit)
+    request = await named_dead_letter(visit)
     try:
         done = await acting.discard(visit.backend, visit.actor, request, visit.form.text("note"))
     except Refused:
         stands = await current(visit, request)
         if stands.state is DeadLetterState.DISCARDED and visit.visitor.did(stands.actor):
-            return SeeOther(f"/failures/letters/{stands.id}")  # pressed twice
-        return await letter_page(visit, request, problem="It was not discarded.", status=409)
+            return SeeOther(f"/failures/dead-letters/{stands.id}")  # pressed twice
+        return await dead_letter_page(visit, request, problem="It was not discarded.", status=409)
     except InvalidRequest as invalid:
-        return await letter_page(visit, request, problem=f"Reason: {invalid}", status=422)
-    return SeeOther(f"/failures/letters/{done.id}", "The dead letter was discarded.")
+        return await dead_letter_page(visit, request, problem=f"Reason: {invalid}", status=422)
+    return SeeOther(f"/failures/dead-letters/{done.id}", "The dead letter was discarded.")
 
 
 async def _annotate(visit: Visit) -> SeeOther | Html:
-    request, form = await named_letter(visit), visit.form
+    request, form = await named_dead_letter(visit), visit.form
     id_ = IdPrefix.parse(str(request.id))
     try:
         if form.ticked("remove"):
@@ -152,17 +152,17 @@ async def _annotate(visit: Visit) -> SeeOther | Html:
                 visit.backend, visit.actor, id_, form.text("note"), visit.tenant
             )
     except Refused:
-        return await letter_page(visit, request, problem="The note was not kept.", status=409)
+        return await dead_letter_page(visit, request, problem="The note was not kept.", status=409)
     except InvalidRequest as invalid:
-        return await letter_page(visit, request, problem=f"Note: {invalid}", status=422)
+        return await dead_letter_page(visit, request, problem=f"Note: {invalid}", status=422)
     notice = "The note was removed." if form.ticked("remove") else "The note was kept."
-    return SeeOther(f"/failures/letters/{view.id}", notice)
+    return SeeOther(f"/failures/dead-letters/{view.id}", notice)
 
 
 PAGES: Final = (
-    ConsolePage("GET", "/failures/letters/{id}", _show),
-    ConsolePage("POST", "/failures/letters/{id}/reveal", _reveal, Scope.REVEAL),
-    ConsolePage("POST", "/failures/letters/{id}/replay", _replay, Scope.OPERATE),
-    ConsolePage("POST", "/failures/letters/{id}/discard", _discard, Scope.OPERATE),
-    ConsolePage("POST", "/failures/letters/{id}/note", _annotate, Scope.OPERATE),
+    ConsolePage("GET", "/failures/dead-letters/{id}", _show),
+    ConsolePage("POST", "/failures/dead-letters/{id}/reveal", _reveal, Scope.REVEAL),
+    ConsolePage("POST", "/failures/dead-letters/{id}/replay", _replay, Scope.OPERATE),
+    ConsolePage("POST", "/failures/dead-letters/{id}/discard", _discard, Scope.OPERATE),
+    ConsolePage("POST", "/failures/dead-letters/{id}/note", _annotate, Scope.OPERATE),
 )
