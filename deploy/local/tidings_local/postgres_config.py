@@ -15,8 +15,7 @@ shared_buffers = 128MB
 # Nothing replicates from a laptop.
 wal_level = minimal
 max_wal_senders = 0
-# Less would be written twice when very much changes at once, as in the replay of a million.
-max_wal_size = 4GB
+max_wal_size = 512MB
 jit = off
 
 timezone = 'UTC'
