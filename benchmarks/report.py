@@ -28,8 +28,7 @@ METHOD = """\
   measured once.
 - Everyone gets the same JSON, in the envelope of its own protocol, and validates it with the same pydantic
   model. The ledger is emptied and PostgreSQL checkpointed before each measurement. PostgreSQL runs with
-  fsync on and as docs/operations.md advises (shared_buffers 2 GB, max_wal_size 4 GB), all queues are quorum
-  queues, all messages are persistent, and logs are at warning.
+  fsync on, all queues are quorum queues, all messages are persistent, and logs are at warning.
 - A rate is the slope of the queue's depth from the first tenth (at most 2,000) to the last twentieth, or for
   10 s (8 s in W6 and W7). Rows are counted afterwards: who takes messages without recording them has no result.
 - CPU is that of the contender's whole process tree, from /proc, without RabbitMQ and PostgreSQL, which share

@@ -14,8 +14,6 @@ from tidings_local.management import Management
 from tidings_local.stack import Stack
 
 DATABASE: Final = "bench"
-PRODUCTION: Final = {"shared_buffers": "2GB", "max_wal_size": "4GB"}
-"""As docs/operations.md advises; the servers of a laptop begin with a fraction of it."""
 QUORUM_VHOST: Final = "quorum"
 """Where queues are quorum queues unless they say otherwise, for those who can't say it."""
 
@@ -68,7 +66,6 @@ class Servers:
     def __enter__(self) -> Self:
         self._stack.start()
         try:
-            self._configure()
             self._prepare()
         except BaseException:
             self._stack.stop()
@@ -95,14 +92,6 @@ class Servers:
     def url(self, vhost: str) -> str:
         """Where to connect to a virtual host."""
         return self._stack.rabbitmq.url(vhost)
-
-    def _configure(self) -> None:
-        """For good: what stands in the data directory outlives this run."""
-        url = self._stack.postgresql.url()
-        for name, value in PRODUCTION.items():
-            asyncio.run(_run(url, f"ALTER SYSTEM SET {name} = '{value}'", ()))
-        self._stack.postgresql.stop()
-        self._stack.postgresql.start()
 
     def _prepare(self) -> None:
         url = self._stack.postgresql.url()
