@@ -95,6 +95,17 @@ async def test_a_filter_that_is_typed_is_in_the_address_and_a_person_is_not(
         assert (await person.send(f"{path}/find", channel="email")).path.endswith("?channel=email")
 
 
+async def test_a_replay_of_many_is_proposed_in_canary_waves(console: ConsoleRig) -> None:
+    for _ in range(21):
+        await stored(console, "ac05")
+    person = await operator(console)
+    shown = await person.send("/failures/ac05/bulk", do="replay", which="all")
+    job = job_of(shown)
+    assert 'value="1,10,100"' in shown.html
+    assert f"tidings jobs start {job} --canary 1,10,100 --stop-at 20% --starts-in 10s" in shown.text
+    assert '"canary": [1, 10, 100], "max_failure_rate": 0.2' in shown.text
+
+
 async def test_a_bulk_replay_takes_exactly_those_that_were_seen(console: ConsoleRig) -> None:
     seen = {await stored(console, "ac03") for _ in range(3)}
     await stored(console, "ac04")
