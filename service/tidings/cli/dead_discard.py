@@ -12,7 +12,7 @@ from tidings.cli import dead_letter_options as which
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import print_suggestions
-from tidings.cli.job_views import run_watched
+from tidings.cli.job_views import print_why_not_finished, run_watched
 from tidings.cli.options import AsJson, StartsIn, actor, ask
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.jobs import JobKind, JobState
@@ -148,15 +148,7 @@ def _print_result(job: JobView) -> None:
     for result, count in sorted(job.results.items()):
         if result != "discarded":
             err.print(f"  {count:,} {result}: `tidings jobs items {job.id} --result {result}`")
-    match job.state:
-        case JobState.RUNNING:
-            err.print(f"The job goes on: `tidings jobs watch {job.id}`")
-        case JobState.PAUSED:
-            err.print(f"The job is paused: `tidings jobs resume {job.id}`")
-        case JobState.STOPPED | JobState.CANCELLED:
-            err.print(f"The job is {job.state}: {job.reason or job.changed_by}")
-        case _:
-            pass
+    print_why_not_finished(job)
 
 
 def _print_dry_run(found: DiscardDryRun, *, as_json: bool) -> None:

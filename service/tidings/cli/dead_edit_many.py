@@ -9,7 +9,7 @@ import typer
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, out, print_json
 from tidings.cli.edit_report import show_sample_edits
 from tidings.cli.hints import print_suggestions
-from tidings.cli.job_views import run_watched
+from tidings.cli.job_views import print_why_not_finished, run_watched
 from tidings.cli.options import actor, ask
 from tidings.cli.replay_report import warn_of_doubt
 from tidings.delivery.id_prefix import IdPrefix
@@ -117,12 +117,4 @@ def _print_result(job: JobView) -> None:
     err.print(f"[dim]Each of them: `tidings jobs items {job.id}`[/]")
     if job.results.get("edited") and not job.then_replay:
         err.print("[dim]Replay them: the same command with `--replay`[/]")
-    match job.state:
-        case JobState.RUNNING:
-            err.print(f"The job goes on: `tidings jobs watch {job.id}`")
-        case JobState.PAUSED:
-            err.print(f"The job is paused: `tidings jobs resume {job.id}`")
-        case JobState.STOPPED | JobState.CANCELLED:
-            err.print(f"The job is {job.state}: {job.reason or job.changed_by}")
-        case _:
-            pass
+    print_why_not_finished(job)

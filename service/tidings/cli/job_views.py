@@ -178,3 +178,16 @@ def watching(items: int, interrupt: Callable[[], None]) -> Iterator[Callable[[Jo
     with bar, interruptible(interrupt):
         task = bar.add_task("running", total=items)
         yield lambda job: bar.update(task, completed=job.done, description=job.state.value)
+
+
+def print_why_not_finished(job: JobView) -> None:
+    """Print what a job does that has not finished, and how to go on."""
+    match job.state:
+        case JobState.RUNNING:
+            err.print(f"The job goes on: `tidings jobs watch {job.id}`")
+        case JobState.PAUSED:
+            err.print(f"The job is paused: `tidings jobs resume {job.id}`")
+        case JobState.STOPPED | JobState.CANCELLED:
+            err.print(f"The job is {job.state}: {job.reason or job.changed_by}")
+        case _:
+            pass
