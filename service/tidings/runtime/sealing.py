@@ -33,6 +33,24 @@ def key_of(text: str) -> bytes:
     return key
 
 
+def encrypted(key: bytes, text: str, place: str) -> str:
+    """A text that only the key and the place open again, in URL-safe Base64 without padding; other characters each time."""
+    nonce = os.urandom(NONCE)
+    whole = nonce + _cipher(key).encrypt(nonce, text.encode(), place.encode())
+    return base64.urlsafe_b64encode(whole).rstrip(b"=").decode()
+
+
+def decrypted(key: bytes, text: str, place: str) -> str | None:
+    """What `encrypted` was given; None if it was with another key, for another place, or it was not at all."""
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        whole = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return _cipher(key).decrypt(whole[:NONCE], whole[NONCE:], place.encode()).decode()
+    except (InvalidTag, ValueError):
+        return None
+
+
 class Seals:
     """Seals with the first key, and opens with any.
 
@@ -57,26 +75,17 @@ class Seals:
         """
         if self.newest is None or secret.startswith(MARK):
             return secret
-        nonce = os.urandom(NONCE)
-        whole = nonce + _cipher(self._keys[self.newest]).encrypt(
-            nonce, secret.encode(), place.encode()
-        )
-        return f"{MARK}{self.newest}:{base64.urlsafe_b64encode(whole).decode()}"
+        return f"{MARK}{self.newest}:{encrypted(self._keys[self.newest], secret, place)}"
 
     def open(self, stored: str, place: str) -> str:
         """A secret that was stored; still sealed if its key is not among these."""
         if not stored.startswith(MARK):
             return stored
-        from cryptography.exceptions import InvalidTag
-
         name, _, text = stored.removeprefix(MARK).partition(":")
         if (key := self._keys.get(name)) is None:
             return stored
-        try:
-            whole = base64.urlsafe_b64decode(text)
-            return _cipher(key).decrypt(whole[:NONCE], whole[NONCE:], place.encode()).decode()
-        except (InvalidTag, ValueError):
-            return stored
+        secret = decrypted(key, text, place)
+        return stored if secret is None else secret
 
     def is_newest(self, stored: str) -> bool:
         """Whether a secret is stored as `seal` would store it now."""

@@ -89,7 +89,7 @@ async def _group(visit: Visit) -> Html | SeeOther:
     return names.resealed(visit) or await group_page(visit, fingerprint)
 
 
-async def _find_letters(visit: Visit) -> Html | SeeOther:
+async def _find_dead_letters(visit: Visit) -> Html | SeeOther:
     fingerprint = visit.path["fingerprint"]
     page = await group_page(visit, fingerprint)  # there is one for this person
     return _filtered(visit, filter_names(visit, f"/failures/{fingerprint}")) or page
@@ -236,7 +236,7 @@ PAGES: Final = (
     ConsolePage("GET", "/failures", _groups),
     ConsolePage("POST", "/failures/find", _find_groups),
     ConsolePage("GET", "/failures/{fingerprint}", _group),
-    ConsolePage("POST", "/failures/{fingerprint}/find", _find_letters),
+    ConsolePage("POST", "/failures/{fingerprint}/find", _find_dead_letters),
     ConsolePage("POST", "/failures/{fingerprint}/note", _annotate, Scope.OPERATE, live_only=True),
     ConsolePage("POST", "/failures/{fingerprint}/owner", _own, Scope.OPERATE, live_only=True),
 )
