@@ -8,7 +8,7 @@ import typer
 from tidings.cli.console import Unclear
 from tidings.cli.options import parsed
 from tidings.operations.dead_letters import plan
-from tidings.operations.dead_letters.plan import CAREFUL, Plan
+from tidings.operations.dead_letters.plan import Plan
 
 WATCH: Final = 60.0
 """Seconds to wait for the results of a wave, of a command that has no option for it."""
@@ -31,7 +31,7 @@ def plan_of(
         raise Unclear(
             "--canary waits for the results of each wave: give a --watch-timeout longer than 0"
         )
-    return Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
+    return Plan(force, rate, waves, plan.stopping(waves, stop_at), watch)
 
 
 Every = Annotated[

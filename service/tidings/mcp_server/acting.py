@@ -8,7 +8,7 @@ from tidings.mcp_server.tool import Result, Tool
 from tidings.operations import channels, notifications
 from tidings.operations.channels import OrderRequest
 from tidings.operations.dead_letters.field_changes import FieldChange, shows_to_others
-from tidings.operations.dead_letters.plan import CAREFUL
+from tidings.operations.dead_letters.plan import stopping
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replays import ReplayRequest, choose, preview_replay
 from tidings.operations.jobs import control
@@ -89,7 +89,7 @@ async def edit_dead_letters(
         query,
         Filters(),
         note=note,
-        plan=Plan(rate=rate, canary=waves, stop_at=CAREFUL if waves else None),
+        plan=Plan(rate=rate, canary=waves, stop_at=stopping(waves, None)),
         edit=JobEdit(change, replay),
         tenant=tenant,
     )

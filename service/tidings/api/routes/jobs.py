@@ -37,7 +37,7 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.operations.csv_rows import MEDIA_TYPE
 from tidings.operations.dead_letters.field_changes import FieldChange
-from tidings.operations.dead_letters.plan import CAREFUL
+from tidings.operations.dead_letters.plan import stopping
 from tidings.operations.exports import ExportsBusy
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobEdit, JobItemsRequest, JobListRequest
@@ -151,12 +151,11 @@ class PaceBody(BaseModel):
 
     def plan(self, *, force: bool = False) -> Plan:
         """For the operation."""
-        careful = self.max_failure_rate
         return Plan(
             force,
             self.rate_per_second,
             tuple(self.canary),
-            CAREFUL if self.canary and careful is None else careful,
+            stopping(self.canary, self.max_failure_rate),
             self.watch_seconds,
         )
 

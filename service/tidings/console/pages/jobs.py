@@ -17,7 +17,7 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.operations import dispatching
 from tidings.operations.dead_letters import plan
-from tidings.operations.dead_letters.plan import CAREFUL, Plan
+from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
 from tidings.operations.jobs.results import results
@@ -150,7 +150,6 @@ async def job_page(
         and job.state is JobState.RUNNING
         and await dispatching.is_paused(visit.backend),
         "undo": _undo(job),
-        "careful": CAREFUL,
         "problem": problem,
         "pace": _pace(visit, job),
         **_equivalents(visit, job),
@@ -256,7 +255,7 @@ def _plan(words: Mapping[str, str]) -> Plan:
     return Plan(
         rate=_read("Rate", plan.rate, rate if "/" in rate else f"{rate}/s") if rate else None,
         canary=waves,
-        stop_at=CAREFUL if waves and share is None else share,
+        stop_at=plan.stopping(waves, share),
     )
 
 

@@ -1,5 +1,6 @@
 """The notation of a replay's plan: rate, waves and stop threshold."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -7,10 +8,15 @@ from pydantic import TypeAdapter, ValidationError
 from tidings.delivery.jobs import Plan
 from tidings.settings import Duration, Rate
 
-__all__ = ["CAREFUL", "Plan", "length", "rate", "share", "waves"]
+__all__ = ["CAREFUL", "Plan", "length", "rate", "share", "stopping", "waves"]
 
 CAREFUL: Final = 0.2
 """The share of canaries that may fail again, unless the plan says otherwise."""
+
+
+def stopping(waves: Sequence[int], share: float | None) -> float | None:
+    """The share at which a replay stops: as the plan says; if it says nothing, canaries stop it and nothing else does."""
+    return CAREFUL if waves and share is None else share
 
 
 def rate(text: str) -> float:
