@@ -75,6 +75,18 @@ def is_configured(settings: ChannelConfiguration, name: str) -> bool:
     return SPECS[name].configured(section, account)
 
 
+def recorded_as(settings: ChannelConfiguration, name: str, provider: str) -> str:
+    """The name under which attempts record a provider of a channel; empty if the channel is not configured.
+
+    Raises:
+        ConfigurationError: A variable of a fallback is wrong or missing; names it.
+    """
+    if not is_configured(settings, name):
+        return ""
+    section, account = settings.provider(name, provider), settings.account(name, provider)
+    return SPECS[name].recorded_as(section, account)
+
+
 def how_to_configure() -> str:
     """The variables that switch each channel on, for an error message."""
     return "; ".join(f"{name}: {spec.variables}" for name, spec in SPECS.items())

@@ -60,6 +60,8 @@ class ChannelSpec(Generic[SectionT, AccountT]):
     """Whether these settings switch it on."""
     variables: str
     """The variables that switch it on, for error messages."""
+    recorded_as: Callable[[SectionT, AccountT], str]
+    """The name of a provider with these settings in attempts, statistics and filters."""
     build: Callable[[ChannelSetup[SectionT, AccountT]], Channel]
     """Builds the channel; it imports the vendor's library here."""
     template_parts: TemplateParts = field(default_factory=TemplateParts)

@@ -129,6 +129,7 @@ def _ledger(known: Statistics) -> list[RenderableType]:
         _rates(known),
         Sentence(Text(OF_WHAT, style="dim"), hanging=0),
         "",
+        *([_providers(known), ""] if _several(known) else ()),
         _outcomes(known),
         *(
             [Sentence(Text(f"Counted since {exact(first)}.", style="dim"))]
@@ -142,6 +143,26 @@ def _rates(known: Statistics) -> Rows:
     names = ("Channel", "Attempted", "Finished", "Sent", "Retried", "Attempts", "p50", "p95", "p99")
     groups = [*known.channels.items(), *([(TOTAL, known.total)] if len(known.channels) > 1 else [])]
     return Rows(names, [_rate(name, rates) for name, rates in groups], right=names[1:])
+
+
+def _several(known: Statistics) -> bool:
+    """Whether a channel had more than one provider."""
+    return any(len(found) > 1 for found in known.providers.values())
+
+
+def _providers(known: Statistics) -> Rows:
+    names = ("Channel", "Provider", "Attempts", "Delivered", "p50", "p95", "p99")
+    rows = [
+        Row([cell(text) for text in (channel, name, *_of_attempts(rates))])
+        for channel, found in known.providers.items()
+        for name, rates in found.items()
+    ]
+    return Rows(names, rows, right=names[2:])
+
+
+def _of_attempts(rates: Rates) -> Sequence[str]:
+    times = (NOTHING if time is None else span(time) for time in (rates.p50, rates.p95, rates.p99))
+    return (f"{rates.attempts:,}", share(rates.attempt_success_rate), *times)
 
 
 def _rate(name: str, rates: Rates) -> Row:

@@ -1,8 +1,8 @@
 """Channels and their providers: their status, and orders to all workers."""
 
 from asyncio import gather
-from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -43,11 +43,18 @@ class ChannelStatus:
     """… of those that serve the channel."""
     probe_at: datetime | None = None
     """When the next notification probes it."""
+    recorded_as: str = ""
+    """The provider's name in attempts and statistics, which several may share; empty if it is not configured here."""
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         data = renamed(self, {"workers": "worker_count", "serving": "serving_count"})
-        return {**data, "provider": self.provider or None, "reason": self.reason or None}
+        return {
+            **data,
+            "provider": self.provider or None,
+            "reason": self.reason or None,
+            "recorded_as": self.recorded_as or None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ async def conditions(backend: Backend) -> Sequence[ChannelStatus]:
         for condition in _of_channel(
             name,
             pausing(orders, name),
-            settings.providers(name),
+            settings.recorded_as[name],
             [circuit for circuit in circuits if circuit.channel == name],
             serving[name],
         )
@@ -179,22 +186,29 @@ def _known(channel: str) -> str:
 def _of_channel(
     name: str,
     pause: Order | None,
-    providers: Sequence[str],
+    providers: Mapping[str, str],
     circuits: Sequence[ReportedCircuit],
     serving: Set[str],
 ) -> Iterator[ChannelStatus]:
-    """The channel itself, then each of its providers."""
+    """The channel itself, then each of its providers.
+
+    Args:
+        providers: Those that are configured here, by name, and the name under which attempts record each.
+    """
     known = dict.fromkeys((*providers, *(circuit.provider for circuit in circuits)))
     every = [
-        _provider(
-            name,
-            provider,
-            [circuit for circuit in circuits if circuit.provider == provider],
-            serving,
+        replace(
+            _provider(
+                name,
+                provider,
+                [circuit for circuit in circuits if circuit.provider == provider],
+                serving,
+            ),
+            recorded_as=providers.get(provider, ""),
         )
         for provider in known
     ]
-    yield _channel(name, pause, _suspended(providers, circuits, serving), serving)
+    yield _channel(name, pause, _suspended(list(providers), circuits, serving), serving)
     yield from every
 
 

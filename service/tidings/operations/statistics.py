@@ -52,7 +52,8 @@ class StatisticsRequest:
     patience: float | None = None
     """Seconds that RabbitMQ has to tell; afterwards the depths are those of the last look. None: until it does."""
     details: bool = False
-    """By time and channel and by category; percentiles of the whole and of categories only, and no errors."""
+    """By time and channel and by category; percentiles of the whole and of categories only, and neither errors nor
+    providers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,12 @@ class StatisticsView:
             "counted_since": known.counted_since if known else None,
             "total": _rates_as_data(known.total) if known else None,
             "channels": {name: _rates_as_data(rates) for name, rates in known.channels.items()}
+            if known
+            else None,
+            "providers": {
+                channel: {name: _rates_as_data(rates) for name, rates in providers.items()}
+                for channel, providers in known.providers.items()
+            }
             if known
             else None,
             "error_classes": dict(known.errors) if known else None,
@@ -123,6 +130,7 @@ def _rates_as_data(rates: Rates) -> dict[str, Any]:
         "success_rate": rates.success_rate,
         "failure_rate": rates.failure_rate,
         "retry_rate": rates.retry_rate,
+        "attempt_success_rate": rates.attempt_success_rate,
     }
 
 

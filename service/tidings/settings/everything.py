@@ -140,6 +140,21 @@ class Settings:
         account = read(kind, prefix_of(channel, name))
         return inherit(account, preferred, but=account.own)
 
+    @cached_property
+    def recorded_as(self) -> dict[str, dict[str, str]]:
+        """By channel and provider, the name under which attempts record it; empty if the channel is not configured.
+
+        Raises:
+            ConfigurationError: A variable of a fallback provider is wrong or missing; names it.
+        """
+        return {
+            channel: {
+                provider: registry.recorded_as(self, channel, provider)
+                for provider in self.providers(channel)
+            }
+            for channel in self.channels
+        }
+
     def delays(self, channel: str) -> tuple[Delay, ...]:
         """Every retry delay that a channel uses, shortest first: each has a retry queue."""
         overrides = (category.retry or () for category in self.worker.categories.values())

@@ -1,5 +1,7 @@
 """Channels and providers in the console: states, orders with a reason, and their history."""
 
+import re
+
 import pytest
 from tests.support.console_rig import ConsoleRig, Person
 
@@ -8,6 +10,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 DOWN = """
 INSERT INTO circuits (channel, provider, worker, phase, reason, since, probe_at, seen_at)
 VALUES ('email', 'primary', 'w1', 'open', '<b>no answer</b>', now() - interval '7 minutes', now() + interval '1 hour', now())
+"""
+
+OUTCOMES = """
+INSERT INTO outcome_deltas (minute, tenant, channel, category, outcome, provider, kind, bucket, count, attempts, first_attempts)
+SELECT date_trunc('minute', now()) - interval '5 minutes', 'default', 'email', 'receipt', outcome, provider, kind, bucket, count, count, count
+  FROM (VALUES ('sent', 'smtp:one.example', '', 20, 5400), ('rejected', 'smtp:one.example', 'rejected', -1, 3),
+               ('retry_later', 'smtp:one.example', 'unavailable', -1, 600), ('sent', 'smtp:two.example', '', 22, 60),
+               ('sent', 'smtp:former.example', '', 22, 1), ('expired', '', '', -1, 9), ('sent', 'test', '', 1, 7000))
+    AS counted (outcome, provider, kind, bucket, count)
 """
 
 
@@ -55,6 +66,39 @@ async def test_a_provider_that_is_down_says_why_since_when_and_is_enabled_by_one
         "SELECT verb, note FROM channel_orders WHERE channel = 'email'"
     )
     assert [tuple(order.values()) for order in orders] == [("enable", "they are back")]
+
+
+async def test_each_provider_has_the_rates_of_its_own_attempts(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"primary": "smtp:one.example", "backup": "smtp:two.example"}
+    settings = console.api.backend.settings
+    monkeypatch.setitem(settings.recorded_as, "email", names)
+    await console.api.execute(OUTCOMES)
+    shown = await (await operator(console)).get("/channels")
+    lines = dict(re.findall(r'id="provider-email-(\S+?)">(.*?)</tr>', shown.html, re.DOTALL))
+    numbers = {
+        name: re.findall(r'class="number">([^<]*)<', line.replace("&lt;", "less than "))
+        for name, line in lines.items()
+    }
+    sent, failed, retried, success, p95 = numbers["primary"]
+    assert [float(sent), float(retried)] == pytest.approx([89, 9.9], abs=2)
+    assert (failed, success) == ("less than 0.1", "90 %")
+    assert p95.endswith("s")
+    assert (float(numbers["backup"][0]), numbers["backup"][3]) == (1, "100 %")
+    assert "not configured here" in lines["smtp:former.example"]
+    assert set(lines) == {"primary", "backup", "smtp:former.example"}
+    assert "provider=smtp%3Atwo.example" in lines["backup"]
+    key = await console.api.key("read", tenant="*")
+    counted = await console.api.ask("GET", "/v1/stats?since=1h&channel=email", key)
+    of_one = counted.data["providers"]["email"]["smtp:one.example"]
+    assert (of_one["attempt_success_rate"], of_one["success_rate"]) == (5400 / 6003, 5400 / 5403)
+    listed = await console.api.ask("GET", "/v1/channels", key)
+    assert [
+        (each["provider"], each["recorded_as"])
+        for each in listed.data["data"]
+        if each["channel"] == "email"
+    ] == [(None, None), *names.items()]
 
 
 async def test_who_may_only_look_sees_the_buttons_with_the_reason_and_can_t_use_them(

@@ -42,6 +42,7 @@ def _pigeon(monkeypatch: pytest.MonkeyPatch) -> None:
         settings=PigeonSettings,
         configured=lambda settings, _: bool(settings.loft),
         variables="TIDINGS_PIGEON_LOFT",
+        recorded_as=lambda settings, _: f"loft:{settings.loft}",
         build=lambda setup: ScriptedChannel("pigeon"),
     )
     monkeypatch.setitem(registry._specs, spec.name, spec)

@@ -233,7 +233,13 @@ OUTCOMES: Final = dict.fromkeys(("sent", "retry_later", "rejected", "suppressed"
 RATES: Final = Rates(1_234_567, 1_999_999, 999, 1_000, 3, 2, 0.203, 824.0, 9e6, OUTCOMES)
 COUNTS: Final = dict.fromkeys(State, 1_234_567)
 KNOWN: Final = Statistics(
-    Window(NOW, NOW, 60), None, RATES, {"whatsapp": RATES, "sms": Rates()}, (), {}
+    Window(NOW, NOW, 60),
+    None,
+    RATES,
+    {"whatsapp": RATES, "sms": Rates()},
+    (),
+    {},
+    {"email": {"smtp:a-relay-with-a-long-name.example.com": RATES, "smtp:two.example": Rates()}},
 )
 TEMPLATE: Final = TemplateInfo(
     "order-shipped",
@@ -350,6 +356,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     topology._queues: lambda: topology._queues(topology_of(Settings())),
     templates._table: lambda: templates._table([TEMPLATE, EMPTY]),
     statistics._rates: lambda: statistics._rates(KNOWN),
+    statistics._providers: lambda: statistics._providers(KNOWN),
     statistics._outcomes: lambda: statistics._outcomes(KNOWN),
     statistics._open_dead_letters: lambda: statistics._open_dead_letters(
         Backlog(0, 0, None, {("whatsapp", "outcome_unknown"): OpenDeadLetters(1_234_567, 9e7)})

@@ -25,7 +25,7 @@ def fares(
     providers: Sequence[str] = ("primary",),
     pause: Order | None = None,
 ) -> list[ChannelStatus]:
-    return list(_of_channel("email", pause, providers, circuits, serving))
+    return list(_of_channel("email", pause, dict.fromkeys(providers, ""), circuits, serving))
 
 
 def test_with_all_well_it_delivers() -> None:

@@ -22,6 +22,8 @@ class ChannelReply(ReplyModel):
     """… of those that serve the channel."""
     probe_at: AwareDatetime | None
     """When the next notification probes it."""
+    recorded_as: str | None
+    """The provider's name in attempts, statistics and filters; null for the channel itself. Two may share it."""
 
 
 class ChannelPageReply(PageReply[ChannelReply]):

@@ -28,6 +28,8 @@ class RatesReply(ReplyModel):
     success_rate: float | None
     failure_rate: float | None
     retry_rate: float | None
+    attempt_success_rate: float | None
+    """Of the attempts, those that delivered."""
 
 
 class BucketReply(RatesReply):
@@ -66,6 +68,8 @@ class StatisticsReply(ReplyModel):
     """The first day that was counted."""
     total: RatesReply | None
     channels: dict[str, RatesReply] | None
+    providers: dict[str, dict[str, RatesReply]] | None
+    """By channel and `recorded_as` of `GET /v1/channels`. An attempt counts for the provider that it ended with."""
     error_classes: dict[str, int] | None
     buckets: list[BucketReply] | None
     dead_letters: list[OpenReply] | None
@@ -95,6 +99,7 @@ _RATES: Final[dict[str, Any]] = {
     "success_rate": 0.99,
     "failure_rate": 0.01,
     "retry_rate": 0.05,
+    "attempt_success_rate": 0.943,
 }
 EXAMPLE_STATISTICS: Final[dict[str, Any]] = {
     "since": "2026-11-29T17:00:00Z",
@@ -103,6 +108,7 @@ EXAMPLE_STATISTICS: Final[dict[str, Any]] = {
     "counted_since": "2026-11-01T00:00:00Z",
     "total": _RATES,
     "channels": {"email": _RATES},
+    "providers": {"email": {"smtp:smtp.example.com": _RATES}},
     "error_classes": {"unavailable": 60, "rejected": 12},
     "buckets": [{"since": "2026-11-29T17:00:00Z", **_RATES}],
     "dead_letters": [

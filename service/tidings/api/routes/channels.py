@@ -23,6 +23,7 @@ EXAMPLE: Final = {
     "worker_count": 2,
     "serving_count": 2,
     "probe_at": None,
+    "recorded_as": None,
 }
 
 

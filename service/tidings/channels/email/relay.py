@@ -72,7 +72,7 @@ class Relay:
         self._history = RelayingHistory()
         self._lookups = Lookups()
         self._greetings = asyncio.Semaphore(GREETINGS)
-        self.provider = f"smtp:{settings.host}"
+        self.provider = settings.recorded_as
 
     async def open(self, progress: MailProgress) -> SmtpConnection:
         """A new connection.

@@ -43,6 +43,11 @@ class EmailSettings(ChannelSettings):
     as `TIDINGS_EMAIL_<NAME>_HOST`."""
 
     @property
+    def recorded_as(self) -> str:
+        """The name of this relay in attempts."""
+        return f"smtp:{self.host}"
+
+    @property
     def own(self) -> frozenset[str]:
         """Every relay has its own address and login: a password is never sent to another relay."""
         return frozenset({"host", "port", "tls", "ca_file", "username", "password", "fallbacks"})

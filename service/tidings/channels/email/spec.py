@@ -21,6 +21,7 @@ SPEC = ChannelSpec(
     settings=EmailSettings,
     configured=lambda settings, _: bool(settings.host),
     variables="TIDINGS_EMAIL_HOST",
+    recorded_as=lambda settings, _: settings.recorded_as,
     build=_build,
     template_parts=TemplateParts(
         required={"subject": "subject", "text": "text"}, optional={"html": "html"}

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
+from tidings.channels.in_app.settings import PROVIDER
 from tidings.channels.in_app.spec import SPEC
 from tidings.delivery.errors import (
     CommitUnknown,
@@ -28,7 +29,6 @@ from tidings.delivery.ports import Finding, SendRequest, Verdict
 from tidings_events import InAppNotification
 from tidings_events.notifications.in_app import LONGEST_BODY, LONGEST_TITLE
 
-PROVIDER: Final = "inbox"
 STORED: Final = "stored"
 """In place of a provider's reply code."""
 CUT: Final = "…"

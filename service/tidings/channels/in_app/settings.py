@@ -9,6 +9,7 @@ from tidings.delivery.retry_policy import RetryPolicy
 from tidings.runtime.environment.formats import Delays, Duration
 from tidings.runtime.environment.reading import section
 
+PROVIDER: Final = "inbox"
 SOON: Final = RetryPolicy.exponential(initial=5, multiplier=4, maximum=1800, count=6)
 
 

@@ -1,6 +1,6 @@
 """The `ChannelSpec` of the in-app inbox."""
 
-from tidings.channels.in_app.settings import InAppSettings
+from tidings.channels.in_app.settings import PROVIDER, InAppSettings
 from tidings.channels.spec import ChannelSetup, ChannelSpec, OperatorAlert
 from tidings.delivery.ports import Channel, TemplateParts
 from tidings_events import InAppNotification
@@ -27,6 +27,7 @@ SPEC = ChannelSpec(
     settings=InAppSettings,
     configured=lambda settings, _: settings.enabled,
     variables="TIDINGS_IN_APP_ENABLED",
+    recorded_as=lambda *_: PROVIDER,
     build=_build,
     template_parts=TemplateParts(required={"title": "subject"}, optional={"body": "text"}),
     unmasked_fields=frozenset({"type", "severity"}),

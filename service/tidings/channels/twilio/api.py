@@ -16,8 +16,8 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from tidings.channels.network.http_client import HttpClient, HttpResponse
-from tidings.channels.twilio.responses import PROVIDER, accepted, refused, unreadable_response
-from tidings.channels.twilio.settings import TwilioSettings
+from tidings.channels.twilio.responses import accepted, refused, unreadable_response
+from tidings.channels.twilio.settings import PROVIDER, TwilioSettings
 from tidings.delivery.errors import ConfigurationError, DeliveryError, LocalShortage
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, Verdict

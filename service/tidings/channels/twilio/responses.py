@@ -18,6 +18,7 @@ from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioS
 
 from tidings.channels.network.http_client import HttpResponse, retry_after
 from tidings.channels.twilio.codes import Meaning, meaning
+from tidings.channels.twilio.settings import PROVIDER
 from tidings.delivery.errors import (
     Deferred,
     DeliveryError,
@@ -29,7 +30,6 @@ from tidings.delivery.errors import (
 )
 from tidings.delivery.outcome import Sent
 
-PROVIDER: Final = "twilio"
 _STATUSES: Final[Mapping[int, Meaning]] = {
     401: Meaning(Misconfigured, "Twilio does not accept the credentials"),
     403: Meaning(Misconfigured, "Twilio does not accept the credentials"),

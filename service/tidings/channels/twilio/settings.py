@@ -1,11 +1,16 @@
 """Settings of the Twilio account, and those common to its channels."""
 
+from typing import Final
+
 from pydantic import SecretStr
 
 from tidings.channels.fallbacks import Fallbacks
 from tidings.channels.settings import AccountSettings, ChannelSettings
 from tidings.delivery.retry_policy import Guarantee
 from tidings.runtime.environment.reading import section
+
+PROVIDER: Final = "twilio"
+"""The name of each account in attempts."""
 
 
 class TwilioSettings(AccountSettings):

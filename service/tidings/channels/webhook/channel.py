@@ -19,7 +19,7 @@ from tidings.channels.network.http_client import HttpClient, HttpResponse, retry
 from tidings.channels.webhook.admission import Admission
 from tidings.channels.webhook.body import body_of
 from tidings.channels.webhook.receivers import Receivers
-from tidings.channels.webhook.settings import WebhookSettings
+from tidings.channels.webhook.settings import PROVIDER, WebhookSettings
 from tidings.channels.webhook.signature import Signer
 from tidings.channels.webhook.spec import SPEC
 from tidings.delivery.errors import DeliveryError, Rejected, Suppression, Throttled, Unavailable
@@ -28,7 +28,6 @@ from tidings.delivery.ports import Finding, SendRequest, Verdict
 from tidings.delivery.retry_policy import Guarantee, postponement_delays
 from tidings_events import Priority, WebhookNotification
 
-_PROVIDER: Final = "webhook"
 _KEEPALIVE: Final = 4.0
 """Many servers close idle connections after five seconds."""
 _RANKS: Final = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2, Priority.LOW: 3}
@@ -66,10 +65,10 @@ class WebhookChannel:
             settings.circuit_probe,
             postponement_delays((*settings.retry, *settings.postponed)),
         )
-        self._admission = Admission(_PROVIDER, receivers, settings.concurrency)
+        self._admission = Admission(PROVIDER, receivers, settings.concurrency)
         self._agent = f"Tidings/{version('tidings')}"
         self._http = HttpClient(
-            _PROVIDER,
+            PROVIDER,
             keepalive=_KEEPALIVE,
             public_only=not settings.allow_private,
             resolver=resolver,
@@ -148,7 +147,7 @@ def interpret(response: HttpResponse) -> Sent:
         Unavailable: Any other status but 2xx.
     """
     if 200 <= response.status < 300:
-        return Sent(provider=_PROVIDER, code=str(response.status))
+        return Sent(provider=PROVIDER, code=str(response.status))
     raise _failure(response)
 
 
@@ -157,20 +156,20 @@ def _failure(response: HttpResponse) -> DeliveryError:
     match response.status:
         case 410:
             message = "the receiver has unsubscribed (410 Gone)"
-            return Rejected(message, provider=_PROVIDER, code=code, suppress=Suppression.OPTED_OUT)
+            return Rejected(message, provider=PROVIDER, code=code, suppress=Suppression.OPTED_OUT)
         case 301 | 308:
             message = (
                 "the receiver redirects permanently, and redirects are not followed; change the URL"
             )
-            return Rejected(message, provider=_PROVIDER, code=code)
+            return Rejected(message, provider=PROVIDER, code=code)
         case 429:
             message = "the receiver limits our rate"
-            return Throttled(message, provider=_PROVIDER, code=code, retry_after=wait)
+            return Throttled(message, provider=PROVIDER, code=code, retry_after=wait)
         case _ if 300 <= response.status < 400:
             message = "the receiver redirects, and redirects are not followed"
         case _:
             message = f"the receiver answered {code} instead of 2xx"
     if wait is None:
-        return Unavailable(message, provider=_PROVIDER, code=code)
+        return Unavailable(message, provider=PROVIDER, code=code)
     message = f"{message}, and sends Retry-After"
-    return Throttled(message, provider=_PROVIDER, code=code, retry_after=wait)
+    return Throttled(message, provider=PROVIDER, code=code, retry_after=wait)

@@ -1,6 +1,7 @@
 """Settings of webhooks: signing secrets and limits for receivers."""
 
 from dataclasses import replace
+from typing import Final
 
 from pydantic import Field, SecretStr
 
@@ -9,6 +10,9 @@ from tidings.delivery.circuit import CircuitPolicy
 from tidings.delivery.delay import Delay
 from tidings.runtime.environment.formats import Duration
 from tidings.runtime.environment.reading import section
+
+PROVIDER: Final = "webhook"
+"""The name of every receiver in attempts."""
 
 
 class WebhookSettings(ChannelSettings):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tidings.channels.spec import ChannelSetup, ChannelSpec, OperatorAlert
-from tidings.channels.webhook.settings import WebhookSettings
+from tidings.channels.webhook.settings import PROVIDER, WebhookSettings
 from tidings.delivery.ports import Channel
 from tidings_events import WebhookNotification
 
@@ -24,6 +24,7 @@ SPEC = ChannelSpec(
     settings=WebhookSettings,
     configured=lambda settings, _: settings.enabled and bool(settings.secret.get_secret_value()),
     variables="TIDINGS_WEBHOOK_SECRET",
+    recorded_as=lambda *_: PROVIDER,
     build=_build,
     unmasked_fields=frozenset({"event_type"}),
     alert_fields=_alert_fields,

@@ -13,7 +13,13 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.channels import ChannelStatus, HistoryRequest, OrderRequest, OrderView
 from tidings.operations.scopes import Scope
-from tidings.operations.statistics import Rates, StatisticsRequest, StatisticsView
+from tidings.operations.statistics import (
+    RETRY_LATER,
+    Rates,
+    Statistics,
+    StatisticsRequest,
+    StatisticsView,
+)
 
 PERIOD: Final = "1h"
 """Of the rates."""
@@ -27,11 +33,41 @@ Order = Callable[[Backend, Actor, OrderRequest], Awaitable[OrderView]]
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderLine:
+    """A provider: its circuit, and how it fares."""
+
+    status: ChannelStatus | None
+    """None: attempts name it, but it is not configured here."""
+    recorded_as: str
+    rates: Rates | None
+    """None if PostgreSQL does not tell."""
+    minutes: float
+    """Of which these are the rates."""
+    shared_with: Sequence[str] = ()
+    """Providers whose attempts have the same name: the numbers are of all of them."""
+
+    @property
+    def name(self) -> str:
+        """By which orders name it, or attempts do."""
+        return self.status.provider if self.status else self.recorded_as
+
+    def per_minute(self, count: int) -> str:
+        """Of a count, the average of the period; never rounded down to nothing."""
+        each = count / self.minutes
+        return "<0.1" if 0 < each < 0.1 else f"{each:,.1f}".removesuffix(".0")
+
+    @property
+    def retried(self) -> int:
+        """Attempts after which the notification waits for another one."""
+        return self.rates.outcomes.get(RETRY_LATER, 0) if self.rates else 0
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelCard:
     """A channel with its providers."""
 
     status: ChannelStatus
-    providers: Sequence[ChannelStatus]
+    providers: Sequence[ProviderLine]
     rates: Rates | None
     cli: str
     curl: str
@@ -68,11 +104,41 @@ def _card(visit: Visit, status: ChannelStatus, view: StatisticsView) -> ChannelC
         )
     return ChannelCard(
         status,
-        providers,
+        _lines(name, providers, known),
         None if known is None else known.channels.get(name, Rates()),
         "\n".join(lines),
         "\n".join(calls),
     )
+
+
+def _lines(
+    channel: str, providers: Sequence[ChannelStatus], known: Statistics | None
+) -> Sequence[ProviderLine]:
+    """Those that are configured or reported, then others that attempts of the period name."""
+    found = {} if known is None else known.providers.get(channel, {})
+    minutes = 1.0 if known is None else _minutes(known)
+    names = {it.provider: it.recorded_as for it in providers}
+    lines = [
+        ProviderLine(
+            it,
+            it.recorded_as,
+            None if known is None else found.get(it.recorded_as, Rates()),
+            minutes,
+            [
+                other
+                for other, name in names.items()
+                if name == it.recorded_as != "" and other != it.provider
+            ],
+        )
+        for it in providers
+    ]
+    others = [name for name in found if name not in names.values()]
+    return [*lines, *(ProviderLine(None, name, found[name], minutes) for name in others)]
+
+
+def _minutes(known: Statistics) -> float:
+    until = min(known.window.until, datetime.now(UTC))
+    return max(1.0, (until - known.window.since).total_seconds() / 60)
 
 
 def _ordering(

@@ -1,4 +1,4 @@
-"""Statistics of a period, from rollups: outcomes, rates, attempts, time to delivery; in all, by channel and by time."""
+"""Statistics of a period, from rollups: outcomes, rates, time to delivery; in all, by time, channel and provider."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,15 +25,15 @@ _MATCHING: Final = """
 """
 STATISTICS: Final = f"""
 WITH counted AS (
-    SELECT since, channel, outcome, kind, bucket, sum(count) AS count, sum(attempts) AS attempts, sum(first_attempts) AS first_attempts
-      FROM outcome_rollups WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING} GROUP BY 1, 2, 3, 4, 5
+    SELECT since, channel, provider, outcome, kind, bucket, sum(count) AS count, sum(attempts) AS attempts, sum(first_attempts) AS first_attempts
+      FROM outcome_rollups WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING} GROUP BY 1, 2, 3, 4, 5, 6
      UNION ALL
-    SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, outcome, kind, bucket, count, attempts, first_attempts
+    SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, provider, outcome, kind, bucket, count, attempts, first_attempts
       FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}
 )
-SELECT since, channel, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum(count)::bigint AS count,
+SELECT since, channel, provider, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum(count)::bigint AS count,
        sum(attempts)::bigint AS attempts, sum(first_attempts)::bigint AS first_attempts
-  FROM counted GROUP BY GROUPING SETS ((since, outcome, bucket), (channel, outcome, bucket), (kind, outcome))
+  FROM counted GROUP BY GROUPING SETS ((since, outcome, bucket), (channel, provider, outcome, bucket), (kind, outcome))
 """
 """Deltas that are not folded yet count too, so what is committed is counted."""
 _SUMS: Final = (
@@ -105,6 +105,11 @@ class Rates:
         return self.succeeded / self.finished if self.finished else None
 
     @property
+    def attempt_success_rate(self) -> float | None:
+        """Share of the attempts that delivered: what a provider did, whatever became of the others later."""
+        return self.succeeded / self.attempts if self.attempts else None
+
+    @property
     def failure_rate(self) -> float | None:
         """Share that did not succeed of those that ended."""
         return self.failed / self.finished if self.finished else None
@@ -133,6 +138,9 @@ class Statistics:
     """The rates of each width of the window, in order; those without any outcome too."""
     errors: Mapping[str, int]
     """Failed attempts and ends by the error's class, most first."""
+    providers: Mapping[str, Mapping[str, Rates]] = field(default_factory=dict)
+    """By channel and the name under which attempts record the provider; unless details are asked for. An attempt counts
+    for the provider that it ended with: what a fallback made good is its own success."""
     series: Mapping[str, Sequence[Rates]] = field(default_factory=dict)
     """By channel, the rates of each bucket, without percentiles; only if details are asked for."""
     categories: Mapping[str, Rates] = field(default_factory=dict)
@@ -161,7 +169,7 @@ async def statistics(
     """Read the numbers, all of them at one moment.
 
     Args:
-        details: By time and channel and by category; percentiles of the whole and of categories only, and no errors.
+        details: By time and channel and by category; percentiles of the whole and of categories only, and neither errors nor providers.
     """
     lists = (choice.channels, choice.categories, choice.providers)
     some = choice.categories or choice.providers
@@ -187,12 +195,15 @@ async def statistics(
 def _summed(window: Window, first: datetime | None, rows: Iterable[Any]) -> Statistics:
     """From rows of `STATISTICS`."""
     by_time, by_channel = defaultdict[datetime, list[Any]](list), defaultdict[str, list[Any]](list)
+    by_provider = defaultdict[str, defaultdict[str, list[Any]]](lambda: defaultdict(list))
     errors: Counter[str] = Counter()
     for row in rows:
         if row["since"] is not None:
             by_time[row["since"]].append(row)
         elif row["channel"] is not None:
             by_channel[row["channel"]].append(row)
+            if row["provider"]:
+                by_provider[row["channel"]][row["provider"]].append(row)
         elif row["kind"]:
             errors[row["kind"]] += row["count"]
     return Statistics(
@@ -202,6 +213,10 @@ def _summed(window: Window, first: datetime | None, rows: Iterable[Any]) -> Stat
         MappingProxyType({name: rates(by_channel[name]) for name in sorted(by_channel)}),
         [(since, rates(by_time.get(since, ()))) for since in _starts(window)],
         MappingProxyType(dict(errors.most_common())),
+        {
+            channel: {name: rates(found[name]) for name in sorted(found)}
+            for channel, found in sorted(by_provider.items())
+        },
     )
 
 
@@ -226,11 +241,11 @@ def _detailed(window: Window, first: datetime | None, rows: Iterable[Any]) -> St
         },
         [(since, rates(by_time.get(since, ()))) for since in starts],
         {},
-        {
+        series={
             name: [rates(by_channel[name].get(since, ())) for since in starts]
             for name in sorted(by_channel)
         },
-        {name: rates(by_category[name]) for name in sorted(by_category)},
+        categories={name: rates(by_category[name]) for name in sorted(by_category)},
     )
 
 
