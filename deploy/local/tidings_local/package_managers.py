@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from tidings_local.chromium import WITHOUT_WINDOWS
+
 
 class Program(StrEnum):
     """What is installed if it is missing."""
@@ -50,7 +52,7 @@ APT: Final = Manager(
     names={
         Program.RABBITMQ: "rabbitmq-server",
         Program.POSTGRESQL: "postgresql",
-        Program.CHROMIUM: "chromium",
+        Program.CHROMIUM: WITHOUT_WINDOWS,
     },
     refresh=("apt-get", "-qq", "update"),
     # A machine that has just started is often busy with its own upgrades.

@@ -9,7 +9,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tidings_local.chromium import find_chromium
+from tidings_local.chromium import (
+    WITHOUT_WINDOWS,
+    find_chromium,
+    find_chromium_without_windows,
+)
 from tidings_local.errors import LocalStackError, NotInstalled
 from tidings_local.package_managers import KNOWN, STACK, Manager, Program
 from tidings_local.postgres_programs import find_postgresql
@@ -167,6 +171,17 @@ def _succeeds(*command: str) -> bool:
     return done.returncode == 0
 
 
+def _ensure_browser() -> None:
+    """Where apt has a Chromium without windows, that is wanted though there is another."""
+    known = _succeeds("apt-cache", "show", WITHOUT_WINDOWS)
+    finder = find_chromium_without_windows if known else find_chromium
+    try:
+        ensure_installed(_tell, [Program.CHROMIUM], finders={Program.CHROMIUM: finder})
+    except LocalStackError as error:
+        what = "take longer" if _found(find_chromium) else "be skipped"
+        sys.stderr.write(f"the tests in a browser will {what}: {error}\n")
+
+
 def _tell(what: str) -> None:
     sys.stderr.write(f"{what}\n")
 
@@ -177,10 +192,7 @@ def main() -> int:
     With `--browser`, a browser is installed too if that is possible; the tests that need it are skipped otherwise.
     """
     if "--browser" in sys.argv[1:]:
-        try:
-            ensure_installed(_tell, [Program.CHROMIUM])
-        except LocalStackError as error:
-            sys.stderr.write(f"the tests in a browser will be skipped: {error}\n")
+        _ensure_browser()
     if all(os.environ.get(name) for name in _TESTED_ELSEWHERE):
         return 0
     try:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tidings_local.chromium import find_chromium
 from tidings_local.errors import LocalStackError, NotInstalled
 from tidings_local.package_managers import APT, BREW, DNF, STACK, Manager, Program
-from tidings_local.packages import Machine, advice, ensure_installed, needed_servers
+from tidings_local.packages import Machine, advice, ensure_installed, main, needed_servers
 from tidings_local.quiet_installation import installing_without_starting
 from tidings_local.rabbitmq_programs import find_rabbitmq, version_key
 
@@ -56,8 +57,65 @@ def test_only_what_is_missing_is_named() -> None:
 
 
 def test_a_browser_is_known_to_every_package_manager_and_asked_for_by_tests_alone() -> None:
-    assert [manager.names[Program.CHROMIUM] for manager in (APT, BREW, DNF)] == ["chromium"] * 3
+    assert all("chromium" in manager.names[Program.CHROMIUM] for manager in (APT, BREW, DNF))
     assert Program.CHROMIUM not in needed_servers({})
+
+
+class Bin:
+    """A directory of programs, the only one on the PATH."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def has(self, *names: str, does: str = "exit 0") -> None:
+        for name in names:
+            (self.directory / name).write_text(f"#!/bin/sh\n{does}\n")
+            (self.directory / name).chmod(0o755)
+
+
+@pytest.fixture
+def bin_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bin:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr("sys.argv", ["packages", "--browser"])
+    for name in ("AMQP", "MANAGEMENT", "DATABASE"):
+        monkeypatch.setenv(f"TIDINGS_TEST_{name}_URL", "somewhere")
+    return Bin(tmp_path / "bin")
+
+
+def test_of_two_browsers_the_one_without_windows_is_found(bin_: Bin) -> None:
+    bin_.has("chromium")
+    assert find_chromium() == bin_.directory / "chromium"
+    bin_.has("chromium-headless-shell")
+    assert find_chromium() == bin_.directory / "chromium-headless-shell"
+
+
+def test_the_browser_without_windows_is_installed_beside_another(bin_: Bin) -> None:
+    shell = bin_.directory / "chromium-headless-shell"
+    bin_.has("chromium", "apt-cache", "apt-get", "true")
+    bin_.has("sudo", does='shift; exec "$@"')
+    bin_.has("env", does=f'case "$*" in *install*headless*) /bin/cp /bin/true {shell}; esac')
+    assert main() == 0
+    assert find_chromium() == shell
+
+
+def test_who_can_not_have_it_is_told_that_another_takes_longer(
+    bin_: Bin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bin_.has("chromium", "apt-cache")
+    assert main() == 0
+    assert "the tests in a browser will take longer: Chromium is not" in capsys.readouterr().err
+
+
+def test_where_apt_does_not_know_it_any_browser_will_do(
+    bin_: Bin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bin_.has("chromium")
+    assert main() == 0
+    assert capsys.readouterr().err == ""
+    (bin_.directory / "chromium").unlink()
+    assert main() == 0
+    assert "the tests in a browser will be skipped: Chromium is not" in capsys.readouterr().err
 
 
 def test_docker_is_offered_where_it_answers_and_only_there() -> None:
