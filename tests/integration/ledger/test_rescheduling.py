@@ -53,7 +53,8 @@ async def test_its_row_its_body_and_its_history_have_the_new_time(ledger: Ledger
     assert (done.previously, done.updated_at) == (due, row["updated_at"])
     assert parse(row["body"]).scheduled_at == later
     assert json.loads(row["body"])["metadata"] == {"price": 1.5}
-    reason = f"rescheduled from {due.isoformat()} to {later.isoformat()}: moved"
+    written = "%Y-%m-%d %H:%M:%S UTC"
+    reason = f"rescheduled from {due:{written}} to {later:{written}}: moved"
     assert await ledger.history(attempt.id) == [("scheduled", "scheduled", reason)]
 
 

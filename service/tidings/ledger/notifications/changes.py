@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -156,11 +156,15 @@ class Changes:
                 ) from None
             lane = Lane(row["channel"], row["priority"])
             expiry = expires_at(Attempt(notification, body, lane, 0, 1, row["accepted_at"]))
-            moved = f" from {row['due'].isoformat()} to {at.isoformat()}"
+            moved = f" from {_exact(row['due'])} to {_exact(at)}"
             reason = f"{moved}: {note}" if note else moved
             updated_at = await connection.fetchval(RESCHEDULE, id, at, expiry, body, actor, reason)
             await connection.execute(NOTIFY, DUE)
         return Rescheduled(row["due"], expiry, updated_at)
+
+
+def _exact(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S UTC}"
 
 
 async def cancel(
