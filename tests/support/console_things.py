@@ -39,14 +39,14 @@ async def make_everything(console: ConsoleRig, tenant: str, *, test: bool = Fals
     marked: dict[str, Any] = {"tenant": tenant, **({"test": True} if test else {})}
     notification = await _failed_notification(console, marked)
     group = uuid4().hex
-    letter = await store_dead_letter(
+    dead_letter = await store_dead_letter(
         api, group, tenant, message=EVIL, test=test, subject=EVIL, body=EVIL, html=EVIL,
         user_id=EVIL, template=EVIL, action_url="javascript:alert(4)", headers={EVIL: EVIL},
         metadata={EVIL: [EVIL, "\x00", {"a": EVIL}]},
     )  # fmt: skip
     await _odd_bodies(console, group, tenant, test=test)
     await api.execute("UPDATE dead_letters SET category = $2 WHERE fingerprint = $1", group, EVIL)
-    await api.ask("PUT", f"/v1/dead-letters/{letter}/note", key, json={"note": EVIL})
+    await api.ask("PUT", f"/v1/dead-letters/{dead_letter}/note", key, json={"note": EVIL})
     schedule = await api.ask(
         "POST", "/v1/schedules", key,
         json={
@@ -58,7 +58,7 @@ async def make_everything(console: ConsoleRig, tenant: str, *, test: bool = Fals
     )  # fmt: skip
     assert schedule.status == 201, schedule.data
     job = await api.ask(
-        "POST", "/v1/jobs", key, json={"kind": "discard", "ids": [str(letter)], "note": EVIL}
+        "POST", "/v1/jobs", key, json={"kind": "discard", "ids": [str(dead_letter)], "note": EVIL}
     )
     assert job.status == 201, job.data
     person = await console.person(tenant=tenant, test=test, name=f"<b>{tenant}</b>"[:64])
@@ -70,7 +70,7 @@ async def make_everything(console: ConsoleRig, tenant: str, *, test: bool = Fals
     assert (await person.get("/")).status == 200
     return {
         "/notifications/": str(notification),
-        "/failures/dead-letters/": str(letter),
+        "/failures/dead-letters/": str(dead_letter),
         "/failures/": group,
         "/jobs/": str(job.data["id"]),
         "/schedules/": str(schedule.data["id"]),

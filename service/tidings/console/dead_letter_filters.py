@@ -127,9 +127,9 @@ def ticked(visit: Visit) -> list[UUID]:
         InvalidRequest: None were, or a row has no id.
     """
     try:
-        ids = [UUID(letter) for letter in visit.form.all("letter")]
+        ids = [UUID(dead_letter) for dead_letter in visit.form.all("dead_letter")]
     except ValueError:
-        raise InvalidRequest("a ticked row has no id", field="letter") from None
+        raise InvalidRequest("a ticked row has no id", field="dead_letter") from None
     if not ids:
         raise InvalidRequest("tick the dead letters first, or choose all that match")
     return ids

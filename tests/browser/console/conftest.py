@@ -93,6 +93,18 @@ async def overflows(page: Page) -> bool:
     )
 
 
+async def squeezed(page: Page) -> list[str]:
+    """Texts that have so little room that they stand upright, a letter or two on each line."""
+    found: list[str] = await page.evaluate(
+        """() => [...document.querySelectorAll('main *:not(svg *)')].filter((it) => {
+          const text = [...it.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.data).join('').trim();
+          const { width, height } = it.getBoundingClientRect();
+          return text.length > 8 && width > 0 && width < 40 && height > 3 * width;
+        }).map((it) => it.textContent.trim())"""
+    )
+    return found
+
+
 async def picture(page: Page, name: str) -> None:
     """Keep what the page looks like, below `.local/pictures/`, if `PICTURES=1` asks for it."""
     if os.environ.get("PICTURES"):

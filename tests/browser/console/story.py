@@ -28,7 +28,7 @@ WITH faults (place, channel, category, reason, kind, code, message, provider, co
            (3, 'webhook', 'invoice', 'exhausted', 'unavailable', '503', 'the receiver answered 503', 'webhook', 41, 400),
            (4, 'email', 'invoice', 'malformed', 'malformed', '', 'attachments[0].filename: may have 255 bytes', '', 7, 700),
            (5, 'sms', 'one-time-password', 'rejected', 'rejected', '21211', 'the number is not valid', 'twilio', 23, 1200)
-), letters AS (
+), failures AS (
     SELECT faults.*, left(md5(place::text), 12) AS fingerprint, n,
            (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000' || '8' || lpad(place::text, 3, '0')
             || lpad(to_hex(n), 12, '0'))::uuid AS id,
@@ -42,11 +42,11 @@ WITH faults (place, channel, category, reason, kind, code, message, provider, co
     SELECT id, channel, 'normal', category, recipient, 'user-' || n, 'failed', 0, 3,
            convert_to(json_build_object('id', id, 'channel', channel, 'recipient', recipient, 'category', category,
                                         'subject', CASE channel WHEN 'email' THEN 'On its way' END, 'body', 'Your order 10042 has been shipped')::text, 'UTF8'),
-           at - interval '4 minutes', at, reason, kind, code, provider FROM letters
+           at - interval '4 minutes', at, reason, kind, code, provider FROM failures
 ), tried AS (
     INSERT INTO attempts (notification_id, epoch, attempt, started_at, duration_ms, state, provider, kind, code, message, worker)
     SELECT id, 0, attempt, at - (3 - attempt) * interval '1 minute', 212.5, CASE attempt WHEN 3 THEN 'failed' ELSE 'retrying' END,
-           provider, kind, code, message, 'worker web-1:4242:7f3a' FROM letters, generate_series(1, 3) AS attempt
+           provider, kind, code, message, 'worker web-1:4242:7f3a' FROM failures, generate_series(1, 3) AS attempt
 )
 INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, provider, fingerprint, channel, priority, category, tenant,
                           recipient, user_id, attempts, first_failed_at, last_failed_at, dead_lettered_at, exchange, routing_key,
@@ -55,7 +55,7 @@ SELECT gen_random_uuid(), id, reason, kind, code, message, provider, fingerprint
        'user-' || n, 3, at - interval '2 minutes', at, at, 'tidings.notifications', channel || '.normal', 'application/json',
        convert_to(json_build_object('id', id, 'channel', channel, 'recipient', recipient, 'category', category,
                                     'subject', CASE channel WHEN 'email' THEN 'On its way' END, 'body', 'Your order 10042 has been shipped')::text, 'UTF8')
-  FROM letters
+  FROM failures
 """
 PROCESSES: Final = """
 INSERT INTO processes (actor, roles, host, pid, version, channels, templates)

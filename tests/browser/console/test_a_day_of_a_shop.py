@@ -233,11 +233,11 @@ async def test_of_two_operators_with_the_same_dead_letters_one_wins_and_the_othe
     shop: Desk,
 ) -> None:
     api = shop.rig.api
-    letter, _ = [str(await store_dead_letter(api, "beef04", "default")) for _ in range(2)]
+    dead_letter, _ = [str(await store_dead_letter(api, "beef04", "default")) for _ in range(2)]
     bob = await api.key(name="bob")
     async with shop.sitting() as jane, shop.sitting(key=bob) as other:
         for page in (jane, other):
-            await page.goto(f"/console/failures/dead-letters/{letter}")
+            await page.goto(f"/console/failures/dead-letters/{dead_letter}")
         await jane.fill("#reason", "test data")
         await jane.click("button.danger")
         await jane.wait_for_selector("text=The dead letter was discarded")

@@ -10,7 +10,14 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page
-from tests.browser.console.conftest import PATIENCE, Desk, overflows, picture, violations
+from tests.browser.console.conftest import (
+    PATIENCE,
+    Desk,
+    overflows,
+    picture,
+    squeezed,
+    violations,
+)
 from tests.browser.console.hands import Keyboard, Mouse
 from tests.browser.console.story import DOWN, tell
 from tests.browser.console.walk import OF_SCRIPTS, PAGES, STEPS, Looks, Things, Walk
@@ -101,7 +108,7 @@ async def things_of(shop: Desk) -> AsyncIterator[Things]:
     ledger = LedgerRig(api.backend.ledger.database)
     failed = attempt_of(first_seen=datetime.now(UTC), **MAIL)
     await ledger.put(failed, State.FAILED)
-    letters = [
+    dead_letters = [
         await store_dead_letter(api, group, "default", message="mailbox full, try again later")
         for _ in range(8)
     ]
@@ -139,7 +146,7 @@ async def things_of(shop: Desk) -> AsyncIterator[Things]:
         yield Things(
             key,
             group,
-            tuple(map(str, letters)),
+            tuple(map(str, dead_letters)),
             scheduled.data["id"],
             str(failed.id),
             str(schedule.schedule.id),
@@ -208,6 +215,7 @@ class Eyes:
             await page.emulate_media(color_scheme=scheme)
             if await overflows(page):
                 self.wrong.append(f"{name} scrolls sideways at {width}")
+            self.wrong += [f"{name} at {width}: {text!r}" for text in await squeezed(page)]
             if width < WIDEST:
                 rules = () if scheme == "light" else OF_LOOKS
                 found = await violations(page, *rules)

@@ -46,7 +46,7 @@ class Things:
     """An API key that may do everything."""
     group: str
     """Fingerprint of eight open dead letters."""
-    letters: tuple[str, ...]
+    dead_letters: tuple[str, ...]
     """Their ids, newest first."""
     scheduled: str
     """A notification that is due tomorrow."""
@@ -319,7 +319,7 @@ async def a_bulk_job(walk: Walk) -> None:
 
 
 async def one_dead_letter(walk: Walk) -> None:
-    first, second, third, *_ = walk.things.letters
+    first, second, third, *_ = walk.things.dead_letters
     await walk.go(f"/failures/dead-letters/{first}")
     await walk.look("dead-letter")
     await walk.write("Note", "she called")
@@ -339,9 +339,9 @@ async def one_dead_letter(walk: Walk) -> None:
 
 
 async def an_edit(walk: Walk) -> None:
-    *_, kept, sent = walk.things.letters
-    for letter, do in ((kept, "Store without sending"), (sent, "Store and send")):
-        await walk.go(f"/failures/dead-letters/{letter}/edit")
+    *_, kept, sent = walk.things.dead_letters
+    for dead_letter, do in ((kept, "Store without sending"), (sent, "Store and send")):
+        await walk.go(f"/failures/dead-letters/{dead_letter}/edit")
         await walk.write("recipient", "ada@example.org")
         await walk.press("Check")
         await walk.look("edit-checked")

@@ -197,14 +197,14 @@ async def test_nothing_of_another_tenant_exists(api: ApiRig, key: str) -> None:
     job = (await post(api, "/v1/jobs", key, body)).headers["Location"]
     await post(api, f"{job}/start", key)
     other = await api.key(tenant="bank")
-    letter = f"/v1/dead-letters/{id}"
+    dead_letter = f"/v1/dead-letters/{id}"
     requests: list[tuple[str, str, Any]] = [
-        *((("GET", path, None)) for path in (job, f"{job}/items", letter)),
+        *((("GET", path, None)) for path in (job, f"{job}/items", dead_letter)),
         *(("POST", f"{job}/{verb}", None) for verb in ("start", "pause", "resume", "cancel")),
-        ("POST", f"{letter}/replay", None),
-        ("POST", f"{letter}/discard", {"note": "x"}),
-        ("PUT", f"{letter}/note", {"note": "x"}),
-        ("PATCH", letter, {"set": {"subject": "x"}}),
+        ("POST", f"{dead_letter}/replay", None),
+        ("POST", f"{dead_letter}/discard", {"note": "x"}),
+        ("PUT", f"{dead_letter}/note", {"note": "x"}),
+        ("PATCH", dead_letter, {"set": {"subject": "x"}}),
     ]
     for method, path, sent in requests:
         how = {} if sent is None else {"json": sent}
@@ -216,7 +216,7 @@ async def test_nothing_of_another_tenant_exists(api: ApiRig, key: str) -> None:
     foreign = {"kind": "discard", "ids": [str(id)], "note": "x"}
     looked_at = await post(api, "/v1/jobs", other, foreign)
     assert looked_at.status == 404 or looked_at.data["item_count"] == 0
-    assert (await api.ask("GET", letter, key)).data["state"] == "open"
+    assert (await api.ask("GET", dead_letter, key)).data["state"] == "open"
     await post(api, f"{job}/cancel", key)
 
 

@@ -118,7 +118,7 @@ async def test_a_test_shows_what_the_receiver_answered(console: ConsoleRig) -> N
         sent = await person.send(f"{path}/test")
         pager.status = 403
         refused = await person.send(f"{path}/test")
-    assert "The receiver: accepted" in sent.text
+    assert "the receiver answered: accepted" in sent.text
     assert "The test failed after" in refused.text
     assert "403" in refused.text
     assert [alert["title"] for alert in pager.alerts] == ["Tidings: test"] * 2

@@ -241,7 +241,9 @@ async def test_the_same_field_is_edited_in_exactly_those_that_were_seen(
     assert (job["items"], job["kind"]) == (3, "edit")
     undone = await person.send(f"{path}/cancel")
     assert "before it began, nothing was done" in undone.text
-    ticked = await person.send(bulk, {**wanted, "which": "ticked", "letter": ids, "replay": "1"})
+    ticked = await person.send(
+        bulk, {**wanted, "which": "ticked", "dead_letter": ids, "replay": "1"}
+    )
     assert "Edit and replay 2 dead letters?" in ticked.text
     assert "Canary waves" in ticked.text
 
@@ -308,7 +310,7 @@ async def test_nobody_edits_many_of_another_tenant_or_live_ones_with_a_test_key(
     console: ConsoleRig,
 ) -> None:
     id_ = await stored(console, "ed09", locale="xx")
-    wanted = {"do": "edit", "field": "locale", "value": "de", "note": "x", "letter": id_}
+    wanted = {"do": "edit", "field": "locale", "value": "de", "note": "x", "dead_letter": id_}
     for person in (
         await console.person("read", "operate", tenant="bank"),
         await operator(console, test=True),

@@ -158,18 +158,18 @@ async def test_those_that_are_ticked_are_discarded_with_a_reason(console: Consol
     person = await operator(console)
     for fields, words in (
         ({"do": "discard", "which": "ticked", "note": "tests"}, "tick the dead letters first"),
-        ({"do": "discard", "which": "ticked", "letter": ids[:2]}, "give a reason"),
+        ({"do": "discard", "which": "ticked", "dead_letter": ids[:2]}, "give a reason"),
         ({"do": "nothing", "which": "all"}, "choose what is to be done"),
-        ({"do": "replay", "which": "ticked", "letter": "x"}, "has no id"),
+        ({"do": "replay", "which": "ticked", "dead_letter": "x"}, "has no id"),
     ):
         refused = await person.send("/failures/ad05/bulk", fields)
         assert (refused.status, words in refused.text) == (422, True), refused.text
     kept = await person.send(
-        "/failures/ad05/bulk", do="discard", which="ticked", letter=ids[:2], note=" "
+        "/failures/ad05/bulk", do="discard", which="ticked", dead_letter=ids[:2], note=" "
     )
     assert kept.html.count(" checked>") == 3  # two rows, and which
     shown = await person.send(
-        "/failures/ad05/bulk", do="discard", which="ticked", letter=ids[:2], note="test data"
+        "/failures/ad05/bulk", do="discard", which="ticked", dead_letter=ids[:2], note="test data"
     )
     assert "Discard 2 dead letters?" in shown.text
     assert "Reason: test data" in shown.text
@@ -245,11 +245,11 @@ async def test_who_presses_twice_is_told_nothing_and_everybody_else_who_was_fast
         assert late.status == 409, verb
         assert f"The job is {state} by console quick" in late.text
         assert "data-live" not in late.html  # it is no address that a script can look at again
-    letter = f"/failures/dead-letters/{await stored(console, 'ad08')}"
+    dead_letter = f"/failures/dead-letters/{await stored(console, 'ad08')}"
     for _ in range(2):
-        shown = await person.send(f"{letter}/discard", note="test", follow=False)
-        assert (shown.status, shown.headers["Location"]) == (303, f"/console{letter}")
-    assert (await other.send(f"{letter}/discard", note="test")).status == 409
+        shown = await person.send(f"{dead_letter}/discard", note="test", follow=False)
+        assert (shown.status, shown.headers["Location"]) == (303, f"/console{dead_letter}")
+    assert (await other.send(f"{dead_letter}/discard", note="test")).status == 409
     shown = await person.get(f"/jobs/{job}")
     assert "left as it was" in shown.text
     assert "waiting" not in shown.text
@@ -415,7 +415,7 @@ async def test_another_tenants_dead_letters_and_jobs_do_not_exist(console: Conso
         assert (await other.send(path, note="x")).status == 404, path
     shown = await other.send("/failures/b311/bulk", tenant="shop", do="replay", which="all")
     assert "Replay 0 dead letters?" in shown.text
-    shown = await other.send("/failures/b311/bulk", do="replay", which="ticked", letter=id_)
+    shown = await other.send("/failures/b311/bulk", do="replay", which="ticked", dead_letter=id_)
     assert "Replay 0 dead letters?" in shown.text
     (row,) = await console.api.fetch("SELECT state FROM dead_letters WHERE id = $1", UUID(id_))
     assert row["state"] == "open"

@@ -100,7 +100,7 @@ FEW = re.compile(r"dispatch_at|_test$|_replaying$")
 INDEXES = ("dead_letters_by_user", "dead_letters_by_category", "outbox_entries_entered_at")
 """Some without which lists would be read whole."""
 EXAMPLE = """
-SELECT d.id::text AS letter, d.notification_id::text AS notification, d.fingerprint, (SELECT id::text FROM jobs LIMIT 1) AS job,
+SELECT d.id::text AS dead_letter, d.notification_id::text AS notification, d.fingerprint, (SELECT id::text FROM jobs LIMIT 1) AS job,
        (SELECT id::text FROM schedules LIMIT 1) AS schedule, (SELECT id::text FROM console_sessions LIMIT 1) AS session,
        (SELECT prefix FROM api_keys LIMIT 1) AS key
   FROM dead_letters d WHERE state = 'open' LIMIT 1
@@ -159,7 +159,7 @@ async def test_no_page_and_no_bulk_action_reads_a_growing_table_whole(
     [row] = await console.api.fetch(EXAMPLE)
     ids = {
         "/notifications/": row["notification"],
-        "/failures/dead-letters/": row["letter"],
+        "/failures/dead-letters/": row["dead_letter"],
         "/failures/": row["fingerprint"],
         "/jobs/": row["job"],
         "/schedules/": row["schedule"],
@@ -169,7 +169,7 @@ async def test_no_page_and_no_bulk_action_reads_a_growing_table_whole(
     sent.found.clear()
     walked = await _walk(person, [address(page, ids) for page in pages() if page.method == "GET"])
     assert walked > 100
-    await _act(console, person, row["fingerprint"], row["letter"])
+    await _act(console, person, row["fingerprint"], row["dead_letter"])
     assert len(sent.found) > 200
     connection = await asyncpg.connect(console_database_url)
     try:
@@ -225,18 +225,18 @@ async def _walk(person: Person, addresses: list[str]) -> int:
     return len(walked)
 
 
-async def _act(console: ConsoleRig, person: Person, fingerprint: str, letter: str) -> None:
+async def _act(console: ConsoleRig, person: Person, fingerprint: str, dead_letter: str) -> None:
     """Choose everything, and a group, and one; replay and discard."""
     await _job(person, "/failures/bulk", which="all", do="replay")
     await _job(person, "/failures/bulk", which="all", do="discard", note="all of them")
     of_group = f"/failures/{fingerprint}/bulk"
     some = [
         await _job(person, of_group, which="all", do="replay"),
-        await _job(person, of_group, letter=[letter], do="discard", note="one"),
+        await _job(person, of_group, dead_letter=[dead_letter], do="discard", note="one"),
         await _job(
             person,
             of_group,
-            letter=[letter],
+            dead_letter=[dead_letter],
             do="edit",
             note="two",
             field="subject",

@@ -111,11 +111,11 @@ async def test_a_test_that_comes_back_from_a_dead_letter_queue_is_still_a_test(r
     async with rig.working(channel):
         id = await published(rig, written("email", "rejected", 1))
         await rig.reaches(id, "failed")
-        letter = await rig.dead_letter()
-        await rig.publish(body=letter.body, headers=dict(letter.headers))
+        dead_letter = await rig.dead_letter()
+        await rig.publish(body=dead_letter.body, headers=dict(dead_letter.headers))
         await eventually(rig.drained)
         await rig.publish(
-            body=letter.body.replace(b"rejected@", b"sent@").replace(
+            body=dead_letter.body.replace(b"rejected@", b"sent@").replace(
                 str(id).encode(), str(uuid4()).encode()
             )
         )

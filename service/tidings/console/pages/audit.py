@@ -26,6 +26,8 @@ ACTIONS: Final = (
     "retention run",
 )
 """Actions that the field completes; any other is a filter too."""
+LENGTHS: Final = frozenset({"every", "remind", "lasting"})
+"""Details that are seconds."""
 NAMES: Final = FilterNames(
     "/audit",
     {"actor": (), "action": ACTIONS, "since": ("1h", "24h", "7d"), "until": ()},
@@ -59,6 +61,7 @@ async def _list(visit: Visit) -> Answer:
             "filters": NAMES.bar(visit),
             "query": query,
             "cursor": cursor,
+            "lengths": LENGTHS,
             "curl": equivalents.curl(visit, "GET", "/v1/audit", **query),
         },
     )

@@ -66,21 +66,23 @@ async def dead_letter_page(
         NotFound: There is none, or it is another tenant's.
     """
     found = await acting.details(visit.backend, visit.actor, request, reveal=reveal)
-    letter, remedy = found.in_full.dead_letter, found.in_full.remedy
+    dead_letter, remedy = found.in_full.dead_letter, found.in_full.remedy
     values = {
-        "letter": letter,
+        "dead_letter": dead_letter,
         "found": found.in_full,
         "history": found.history,
         "revealed": reveal,
         "body": _body(found),
-        "headers": json.dumps(letter.headers, indent=2, ensure_ascii=False, default=str),
-        "why": REASONS[letter.reason],
+        "headers": json.dumps(dead_letter.headers, indent=2, ensure_ascii=False, default=str),
+        "why": REASONS[dead_letter.reason],
         "remedy": REMEDIES[remedy] if remedy else "",
-        "terminal": IN_A_TERMINAL[remedy].format(id=letter.id) if remedy in IN_A_TERMINAL else "",
-        "became": BECAME.get(letter.state, ""),
+        "terminal": IN_A_TERMINAL[remedy].format(id=dead_letter.id)
+        if remedy in IN_A_TERMINAL
+        else "",
+        "became": BECAME.get(dead_letter.state, ""),
         "problem": problem,
         "typed": visit.form,
-        **_equivalents(visit, str(letter.id)),
+        **_equivalents(visit, str(dead_letter.id)),
     }
     return Html("failures/dead_letter.html", values, status)
 

@@ -48,10 +48,10 @@ async def _opened(visit: Visit) -> tuple[UUID, bytes]:
 
 async def _edit(visit: Visit) -> Html:
     id_, body = await _opened(visit)
-    letter = await _masked(visit, id_)
-    if letter.state is not DeadLetterState.OPEN:
+    dead_letter = await _masked(visit, id_)
+    if dead_letter.state is not DeadLetterState.OPEN:
         raise Refused(
-            f"It {BECAME[letter.state]} by {letter.actor or 'Tidings'}: only an open one can be edited."
+            f"It {BECAME[dead_letter.state]} by {dead_letter.actor or 'Tidings'}: only an open one can be edited."
         )
     return await _page(visit, id_, draft_of(body))
 
@@ -63,10 +63,10 @@ async def _masked(visit: Visit, id_: UUID) -> DeadLetterView:
 async def _page(
     visit: Visit, id_: UUID, draft: EditedBody, problem: str = "", status: int = 200
 ) -> Html:
-    letter = await _masked(visit, id_)
+    dead_letter = await _masked(visit, id_)
     change = {"set": {"recipient": "…"}, "unset": ["expires_at"]}
     values = {
-        "letter": letter,
+        "dead_letter": dead_letter,
         "draft": draft,
         "prefix": FIELD,
         "wrong_fields": {
@@ -75,7 +75,7 @@ async def _page(
             for problem in draft.problems
             if is_within(problem.partition(": ")[0], it.name)
         },
-        "became": BECAME.get(letter.state, ""),
+        "became": BECAME.get(dead_letter.state, ""),
         "note": visit.form.text("note"),
         "problem": problem,
         "cli": command("dead", "edit", str(id_), file="corrected.json", replay=True),

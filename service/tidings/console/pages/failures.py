@@ -22,7 +22,7 @@ from tidings.operations.scopes import Scope
 
 GROUPS: Final = 200
 """Of a page."""
-LETTERS: Final = 50
+DEAD_LETTERS: Final = 50
 
 
 async def _groups(visit: Visit) -> Html | SeeOther:
@@ -119,7 +119,7 @@ async def group_page(
         wanted = choice.query(*OPEN)
         cursor = visit.query("cursor") or None
         page = await lookup.list_(
-            visit.backend, DeadLetterListRequest(wanted, LETTERS, cursor=cursor)
+            visit.backend, DeadLetterListRequest(wanted, DEAD_LETTERS, cursor=cursor)
         )
         matching = view if choice == group else await _open(visit, choice)
     except InvalidRequest as invalid:
