@@ -49,7 +49,7 @@ def notice(pending: PendingAlert, worst: Sequence[AlertGroup], console: str = ""
 
 
 def outage_notice(circuits: Sequence[ReportedCircuit], console: str = "") -> Notice:
-    """An alert about providers that are down, or that they have recovered meanwhile. Takes `console` like `notice`."""
+    """An alert about providers that are down, or that none is any longer. Takes `console` like `notice`."""
     event = "tidings.provider_down"
     down = {
         (circuit.channel, circuit.provider): circuit
@@ -58,8 +58,8 @@ def outage_notice(circuits: Sequence[ReportedCircuit], console: str = "") -> Not
     }
     if not down:
         title = "Tidings: a provider was down"
-        text = f"{title} and has recovered.\n`tidings channels list` shows all."
-        return Notice(0, title, text, event, Severity.CLEAR)
+        text = "No worker reports one now: it has recovered, or its worker has ended.\n`tidings channels list` shows all."
+        return Notice(0, title, text, event)
     channels = ", ".join(sorted({channel for channel, _ in down}))
     lines = [
         "Providers are down. Notifications wait in their lanes, and no attempts are spent:",

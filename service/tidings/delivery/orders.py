@@ -51,6 +51,16 @@ class CircuitReport:
     """Seconds until the next probe; None if none is due."""
 
 
+@dataclass(frozen=True, slots=True)
+class SentThrough:
+    """A provider whose circuit lets sends pass, and through which a worker sent."""
+
+    channel: str
+    provider: str
+    ago: float
+    """Seconds since the last one, at most."""
+
+
 def pausing(orders: Iterable[Order], channel: str) -> Order | None:
     """The order that pauses a channel; None if it is not paused."""
     for order in orders:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from tidings.delivery.attempt import Attempt, Message
-from tidings.delivery.orders import CircuitReport, Order
+from tidings.delivery.orders import CircuitReport, Order, SentThrough
 from tidings.delivery.outcome import Claim, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.provider_attempt import ProviderAttempt
 from tidings.delivery.recipients import RecipientResult
@@ -204,8 +204,10 @@ class Controls(Protocol):
         """The latest order for each channel and each provider."""
         ...
 
-    async def report_circuits(self, worker: str, found: Sequence[CircuitReport]) -> None:
-        """Replace the reported circuits of this worker that are not closed."""
+    async def report_circuits(
+        self, worker: str, found: Sequence[CircuitReport], sent: Sequence[SentThrough] = ()
+    ) -> None:
+        """Replace the reported circuits of this worker that are not closed; `sent`: where it sent since the last report."""
         ...
 
 

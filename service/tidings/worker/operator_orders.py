@@ -11,7 +11,7 @@ import structlog
 from tidings.broker.machine import MACHINE, Machine
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import TidingsError
-from tidings.delivery.orders import CircuitReport, Order, Verb, pausing
+from tidings.delivery.orders import CircuitReport, Order, SentThrough, Verb, pausing
 from tidings.delivery.ports import Ledger
 from tidings.worker.channel_worker import ChannelWorker
 from tidings.worker.providers import Provider
@@ -22,6 +22,27 @@ EVERY: Final = 1.0
 """Seconds between polls: by polling, no order is missed if a connection is lost."""
 REPEAT: Final = 10.0
 """Seconds after which a circuit that is not closed is reported again, to show that the worker is alive."""
+
+
+class SendsSeen:
+    """When each provider was last seen to have sent another notification, while its circuit let sends pass."""
+
+    def __init__(self) -> None:
+        self._counted: dict[tuple[str, str], int] = {}
+        self._at: dict[tuple[str, str], float] = {}
+
+    def look(self, workers: Sequence[ChannelWorker], now: float) -> None:
+        """See what was sent since the last look. A send that began before the circuit opened says nothing of the provider now."""
+        for worker in workers:
+            for provider in worker.providers.all:
+                key = (worker.providers.name, provider.name)
+                before, self._counted[key] = self._counted.get(key, 0), provider.sent
+                if provider.circuit.healthy and provider.sent > before:
+                    self._at[key] = now
+
+    def since(self, then: float, now: float) -> Sequence[SentThrough]:
+        """Those seen since then, with the longest that it can be ago: a look earlier."""
+        return [SentThrough(*key, now - at + EVERY) for key, at in self._at.items() if at > then]
 
 
 class OrderWatcher:
@@ -43,6 +64,7 @@ class OrderWatcher:
         self._since: dict[tuple[str, str], datetime] = {}
         self._reported: dict[tuple[str, str], Phase] = {}
         self._reported_at = 0.0
+        self._sends = SendsSeen()
         self.answered = True
         """Whether PostgreSQL answered the last query."""
 
@@ -55,6 +77,7 @@ class OrderWatcher:
         """Poll until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
+            self._sends.look(self._workers, self._clock.seconds())
             if await self._poll():
                 await self._report()
 
@@ -102,14 +125,15 @@ class OrderWatcher:
             worker.providers.reset(provider)
 
     async def _report(self) -> None:
-        """Report changes, and repeat the report regularly."""
-        found = list(self._open_circuits())
+        """Report changes, and repeat the report regularly: what is not closed, and what was sent."""
+        found, now = list(self._open_circuits()), self._clock.seconds()
         phases = {(report.channel, report.provider): report.phase for report in found}
-        again = found and self._clock.seconds() - self._reported_at > REPEAT
+        sent = self._sends.since(self._reported_at, now)
+        again = (found or sent) and now - self._reported_at > REPEAT
         if (phases != self._reported or again) and await self._try(
-            self._ledger.controls.report_circuits(self._ledger.actor, found)
+            self._ledger.controls.report_circuits(self._ledger.actor, found, sent)
         ):
-            self._reported, self._reported_at = phases, self._clock.seconds()
+            self._reported, self._reported_at = phases, now
 
     def _open_circuits(self) -> Iterator[CircuitReport]:
         now = self._clock.now()

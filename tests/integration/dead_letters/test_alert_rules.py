@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from tidings.alerts.destinations import send
 from tidings.alerts.rule_notice import rule_notice
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import InvalidRequest, Refused
-from tidings.delivery.orders import CircuitReport
+from tidings.delivery.orders import CircuitReport, SentThrough
 from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
 from tidings.operations import alert_rules
 from tidings.operations.actor import Actor
@@ -213,7 +214,6 @@ async def test_providers_and_schedules_are_reported_once_until_they_recover(
         rig = await make_rig(TIDINGS_CONSOLE_URL="https://tidings.example.com")
         terms = {"watch": Watch.PROVIDERS, "lasting": 0, "all_clear": False}
         await make_rule(rig, "relay", url=pager.url, **terms)
-        await rig.fetch(WORKER)
         await make_rule(rig, "late", url=pager.url, watch=Watch.SCHEDULES, lasting=60)
         down = CircuitReport("email", "primary", Phase.OPEN, "454 no", datetime.now(UTC), 30.0)
         async with rig.ledger() as ledger:
@@ -225,7 +225,7 @@ async def test_providers_and_schedules_are_reported_once_until_they_recover(
                 await eventually(lambda: known(rig, ["email primary"]))
             await due_again(rig)
             assert await alerts.take(rules["relay"]) is None
-            await ledger.controls.report_circuits("one", [])
+            await ledger.controls.report_circuits("one", [], [SENT])
             assert await alerts.take(rules["relay"]) is None
             await ledger.controls.report_circuits("one", [down])
             assert await alerts.take(rules["relay"]) is not None
@@ -240,10 +240,7 @@ async def test_providers_and_schedules_are_reported_once_until_they_recover(
     assert "https://tidings.example.com/console/channels" in alert["message"]
 
 
-WORKER = """
-INSERT INTO processes (actor, roles, host, pid, version, channels, templates, since, seen_at)
-VALUES ('one', '{worker}', 'desk', 1, '0', '{email}', '', now(), now())
-"""
+SENT = SentThrough("email", "primary", 0.0)
 OVERDUE = """
 INSERT INTO schedules (id, tenant, name, cron, timezone, misfire, content, recipients, state, next_run_at, created_by)
 VALUES (gen_random_uuid(), 'shop', 'standup', '* * * * *', 'UTC', 'skip', '{}', '[]', 'active', now() - interval '2 minutes', 'jane')
@@ -345,22 +342,38 @@ async def waits(rig: DeadLetterRig) -> bool:
     return bool(rows)
 
 
-async def test_a_provider_is_not_called_up_again_while_no_worker_looks_or_it_is_down_anew(
+async def test_a_provider_is_called_up_again_once_something_was_sent_through_it_and_not_before(
     make_rig: MakeRig,
 ) -> None:
     rig = await make_rig()
     rule = await make_rule(
         rig, to_channel="email", recipient="ops@example.com", watch=Watch.PROVIDERS
     )
-    await rig.fetch("UPDATE alert_rules SET known = '{email primary,sms primary}'")
+    down = CircuitReport("email", "primary", Phase.OPEN, "454 no", datetime.now(UTC), 30.0)
     async with rig.ledger() as ledger:
-        assert await ledger.rule_alerts.take(rule.id) is None
-        await rig.fetch(WORKER)
-        down = CircuitReport("sms", "primary", Phase.OPEN, "busy", datetime.now(UTC), 30.0)
-        await ledger.controls.report_circuits("one", [down])  # not for five minutes yet
-        report = await ledger.rule_alerts.take(rule.id)
-    assert report is not None
-    assert (report.over, report.standing) == ({"email primary"}, [])
+
+        async def report(worker: str, *found: CircuitReport, sent: float | None = None) -> bool:
+            """What a worker finds; whether the rule says now that the provider is up."""
+            through = [] if sent is None else [replace(SENT, ago=sent)]
+            await ledger.controls.report_circuits(worker, found, through)
+            found_over = await ledger.rule_alerts.take(rule.id)
+            await ledger.rule_alerts.release(rule.id)
+            return found_over is not None and found_over.over == {"email primary"}
+
+        await rig.fetch("UPDATE alert_rules SET known = '{email primary}'")
+        assert not await report("one", down)
+        await rig.fetch("UPDATE circuits SET seen_at = now() - interval '1 hour'")  # it is killed
+        assert not await report("two")  # begins with a closed circuit
+        assert not await report("one")  # enabled by an operator, or ended: nobody finds it down
+        assert not await report("two", sent=5.0)  # before it was down
+        assert not await report("two", replace(down, phase=Phase.DISABLED))
+        assert not await report("three", down, sent=0.0)  # it flaps, not for five minutes yet
+        assert not await report("two")
+        assert not await report("three")
+        assert await report("three", replace(down, phase=Phase.RAMPING), sent=0.0)
+        await rig.fetch("DELETE FROM circuits")  # nobody found it down for a day
+        assert not await report("four")
+        assert await report("four", sent=1.0)
 
 
 async def test_an_alert_of_a_rule_that_was_changed_meanwhile_is_not_counted_for_the_new_one(

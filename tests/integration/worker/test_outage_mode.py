@@ -12,7 +12,7 @@ from tests.support.worker_rig import Rig, eventually
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.orders import WHOLE_CHANNEL, Verb
-from tidings.ledger import migrate
+from tidings.ledger import PostgresLedger, migrate
 from tidings_local.management import Management
 from tidings_local.postgres import PostgreSQL
 
@@ -85,9 +85,29 @@ async def test_a_worker_that_stops_during_an_outage_leaves_nothing_behind_and_bu
         await eventually(lambda: state(rig) == 2)
         await eventually(lambda: reported(rig, "primary"))
     assert await reported(rig, "primary") == []
+    await rig.fetch(RULE)
+    assert (
+        await over(rig) == frozenset()
+    )  # that nobody finds it down now does not say that it is up
     provider.up = True
     async with rig.working(provider.channel, "another"):
         await eventually(lambda: all_sent(rig, ids), within=20)
+        await eventually(lambda: over(rig), within=15)
+
+
+RULE = """
+INSERT INTO alert_rules (id, tenant, name, watch, to_channel, recipient, known, threshold, lasting, every, counted_from, created_by, updated_by)
+VALUES (gen_random_uuid(), '*', 'relay', 'providers', 'email', 'ops@example.com', '{email primary}', 1, 0, 900, now(), 'jane', 'jane')
+"""
+
+
+async def over(rig: Rig) -> frozenset[str]:
+    """What the rule would say is over."""
+    [row] = await rig.fetch("SELECT id FROM alert_rules")
+    async with PostgresLedger(rig.settings.ledger, actor="test") as ledger:
+        report = await ledger.rule_alerts.take(UUID(str(row["id"])))
+        await ledger.rule_alerts.release(UUID(str(row["id"])))
+    return frozenset() if report is None else report.over
 
 
 async def reported(rig: Rig, provider: str) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from tidings.delivery.circuit import Phase
-from tidings.delivery.orders import CircuitReport, Order, Verb
+from tidings.delivery.orders import CircuitReport, Order, SentThrough, Verb
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.rows import fit
 from tidings.ledger.operators.alerts import NOTE, Alerts
@@ -47,14 +47,25 @@ SELECT channel, provider FROM circuits
 """
 
 SAY: Final = """
-INSERT INTO circuits (channel, provider, worker, phase, reason, since, probe_at, seen_at)
-SELECT channel, provider, $1, phase, reason, since, now() + probe_in * interval '1 second', now()
+INSERT INTO circuits (channel, provider, worker, phase, reason, since, probe_at, seen_at, down_at)
+SELECT channel, provider, $1, phase, reason, since, now() + probe_in * interval '1 second', now(),
+       CASE WHEN phase <> 'ramping' THEN now() END
   FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::float8[])
     AS said (channel, provider, phase, reason, since, probe_in)
 ON CONFLICT (channel, provider, worker) DO UPDATE
    SET phase = excluded.phase, reason = excluded.reason, since = excluded.since,
-       probe_at = excluded.probe_at, seen_at = excluded.seen_at
+       probe_at = excluded.probe_at, seen_at = excluded.seen_at, down_at = coalesce(excluded.down_at, circuits.down_at)
 """
+
+SENT: Final = """
+INSERT INTO circuits (channel, provider, worker, phase, reason, since, seen_at, sent_at)
+SELECT channel, provider, $1, 'closed', '', now(), now(), now() - ago * interval '1 second'
+  FROM unnest($2::text[], $3::text[], $4::float8[]) AS sent (channel, provider, ago)
+ WHERE EXISTS (SELECT FROM circuits c WHERE (c.channel, c.provider) = (sent.channel, sent.provider) AND c.down_at IS NOT NULL)
+    OR EXISTS (SELECT FROM alert_rules WHERE sent.channel || ' ' || sent.provider = ANY(known))
+ON CONFLICT (channel, provider, worker) DO UPDATE SET seen_at = excluded.seen_at, sent_at = excluded.sent_at
+"""
+"""Only of providers that were down lately, or of which a rule has yet to say that they are up again."""
 
 UNSAY: Final = """
 UPDATE circuits c SET phase = 'closed', probe_at = NULL, seen_at = now()
@@ -110,10 +121,17 @@ class LedgerControls:
         async with self._database.connection() as connection:
             return [_order(dict(row)) for row in await connection.fetch(HISTORY, channel, limit)]
 
-    async def report_circuits(self, worker: str, found: Sequence[CircuitReport]) -> None:
+    async def report_circuits(
+        self, worker: str, found: Sequence[CircuitReport], sent: Sequence[SentThrough] = ()
+    ) -> None:
         """Store a worker's circuits that are not closed; all its others are closed.
 
         A provider that no worker reported before raises an alert.
+
+        Args:
+            worker: Whose.
+            found: Those that are not closed.
+            sent: The providers that it sent through since its last report.
         """
         async with self._database.transaction() as connection:
             if found:
@@ -133,6 +151,14 @@ class LedgerControls:
                 [circuit.since for circuit in found],
                 [circuit.probe_in for circuit in found],
             )
+            if sent:
+                await connection.execute(
+                    SENT,
+                    worker,
+                    [each.channel for each in sent],
+                    [each.provider for each in sent],
+                    [each.ago for each in sent],
+                )
 
     async def _note(self, connection: Connection, found: Sequence[CircuitReport]) -> None:
         """Count new outages for the alert; disabled providers need none."""

@@ -9,7 +9,6 @@ from tidings.delivery.alert_rules import Arrivals, Watch
 from tidings.delivery.circuit import Phase
 from tidings.ledger.database import Connection
 from tidings.ledger.operators.controls import FRESH
-from tidings.ledger.operators.processes import FRESH as RUNNING
 from tidings.ledger.operators.queue_ages import NEWEST
 from tidings.ledger.operators.rule_rows import AlertRule
 
@@ -85,13 +84,16 @@ SELECT queue AS name, since, to_char(messages, 'FM999,999,999,990') || CASE mess
  ORDER BY since, queue LIMIT {NAMED}
 """
 """The age is bounded as `queue_ages` says."""
-JUDGED: Final = {
-    Watch.PROVIDERS: f"""
-SELECT EXISTS (SELECT FROM processes WHERE 'worker' = ANY(roles) AND ended_at IS NULL AND seen_at > now() - {RUNNING} * interval '1 second')
-""",
-    Watch.QUEUES: f"SELECT EXISTS (SELECT FROM queue_depths WHERE seen_at > now() - {SEEN} * interval '1 second')",
-}
-"""Whether anybody looks: if no worker runs, a provider that was down is not up again."""
+LOOKED_AT: Final = (
+    f"SELECT EXISTS (SELECT FROM queue_depths WHERE seen_at > now() - {SEEN} * interval '1 second')"
+)
+"""Whether a scheduler looks into queues."""
+SENT_SINCE: Final = """
+SELECT channel || ' ' || provider AS name FROM circuits WHERE channel || ' ' || provider = ANY($1)
+ GROUP BY 1 HAVING max(sent_at) > coalesce(max(down_at), now() - interval '1 day')
+"""
+"""Providers through which a worker sent after every worker last found it down. A circuit that is closed says nothing: that of a
+worker that has just begun is, and so is one that an operator enabled. Circuits are kept for a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +172,12 @@ async def is_over(
     missing = names - {each.name for each in found}
     if not missing or len(found) >= NAMED:
         return set()
-    if rule.terms.watch is Watch.PROVIDERS:  # down again, though not for the rule's time yet
-        down = await connection.fetch(PROVIDERS, rule.only, rule.terms.channel, 0.0)
-        missing -= {row["name"] for row in down}
-    looks = JUDGED.get(rule.terms.watch)
-    return missing if looks is None or await connection.fetchval(looks) else set()
+    match rule.terms.watch:
+        case Watch.PROVIDERS:
+            up = {row["name"] for row in await connection.fetch(SENT_SINCE, sorted(missing))}
+            down = await connection.fetch(PROVIDERS, rule.only, rule.terms.channel, 0.0)
+            return up - {row["name"] for row in down}  # though not for the rule's time yet
+        case Watch.QUEUES:
+            return missing if await connection.fetchval(LOOKED_AT) else set()
+        case _:
+            return missing
