@@ -14,6 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from tidings.console import signing_in
+from tidings.console.cookies import Cookies
 from tidings.console.entrance import Entrance
 from tidings.console.forms import Form, read_form
 from tidings.console.guards import GUARDS
@@ -37,9 +38,7 @@ from tidings.console.sessions import (
     SESSION,
     check_form,
     check_origin,
-    drop,
     form_token,
-    keep,
     visitor_of,
 )
 from tidings.console.visitors import Visitor
@@ -78,7 +77,7 @@ class Console:
         self._services = ConsoleServices(backend, keyring)
         self._recollection = Recollection()
         self._templates = environment()
-        self._secure = backend.settings.console.url.startswith("https:")
+        self._cookies = Cookies(backend.settings.console.url)
         listed = tuple(pages()) if served is None else tuple(served)
         self._templates.globals["served"] = {
             page.path: page for page in listed if page.method == "GET"
@@ -142,7 +141,7 @@ class Console:
 
     async def _visitor(self, page: ConsolePage, request: Request) -> Visitor | None:
         """Who is signed in, or was a moment ago where the page has something to say without PostgreSQL."""
-        token = request.cookies.get(SESSION, "")
+        token = self._cookies.read(request, SESSION)
         try:
             visitor = await visitor_of(self._services.backend, request)
         except LedgerUnavailable:
@@ -174,7 +173,7 @@ class Console:
             case SeeOther(to, notice):
                 response: Response = RedirectResponse(ROOT + to, 303, GUARDS)
                 if notice:
-                    keep(response, NOTICE, quote(notice), secure=self._secure)
+                    self._cookies.keep(response, NOTICE, quote(notice))
                 return response
             case Download(name, parts, media_type):
                 named = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
@@ -191,8 +190,8 @@ class Console:
         status: int,
         visitor: Visitor | None,
     ) -> Response:
-        notice = unquote(request.cookies.get(NOTICE, "")) if _is_looked_at(request) else ""
-        theme = request.cookies.get(THEME, "")
+        notice = unquote(self._cookies.read(request, NOTICE)) if _is_looked_at(request) else ""
+        theme = self._cookies.read(request, THEME)
         body = self._templates.get_template(template).render(
             {
                 "visitor": visitor,
@@ -210,7 +209,7 @@ class Console:
         html = body.encode(errors="replace")  # JSON may have half a character, UTF-8 may not
         response = _compressed(request, html, "text/html; charset=utf-8", status, GUARDS)
         if notice:
-            drop(response, NOTICE)
+            self._cookies.drop(response, NOTICE)
         return response
 
     def _error(self, request: Request, error: Exception, visitor: Visitor | None) -> Response:
@@ -238,7 +237,7 @@ class Console:
         response = RedirectResponse(ROOT + signing_in.safe_next(form.text("back")), 303, GUARDS)
         theme = form.text("theme")
         kept = theme if theme in THEMES else ""
-        keep(response, THEME, kept, secure=self._secure, lasts=THEME_LASTS)
+        self._cookies.keep(response, THEME, kept, lasts=THEME_LASTS)
         return response
 
 

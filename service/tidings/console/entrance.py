@@ -1,6 +1,7 @@
 """The ways in and out: signing in with an API key or by OpenID Connect, and signing out."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -10,12 +11,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from tidings.console import signing_in
+from tidings.console.cookies import Cookies
 from tidings.console.forms import Form, read_form
 from tidings.console.guards import GUARDS
 from tidings.console.openid.attempt import CALLBACK, LASTS, LoginAttempt, begin_path
 from tidings.console.openid.errors import SignInFailed
 from tidings.console.page import ROOT, ConsoleServices
-from tidings.console.sessions import check_origin, drop, keep, visitor_of
+from tidings.console.sessions import SESSION, check_origin, visitor_of
 from tidings.console.visitors import Visitor
 from tidings.console.wrong_keys import MOST, WrongKeys
 from tidings.delivery.errors import LedgerUnavailable
@@ -70,7 +72,7 @@ class Entrance:
     ) -> None:
         self._services = services
         self._settings = services.backend.settings.console
-        self._secure = self._settings.url.startswith("https:")
+        self._cookies = Cookies(self._settings.url)
         self._show = show
         self._form = form
         self._wrong_keys = WrongKeys()
@@ -88,7 +90,17 @@ class Entrance:
 
     async def _page(self, request: Request) -> Response:
         next_ = request.query_params.get("next", "")
-        return self._sign_in(request, next_, signed_out=SIGNED_OUT in request.query_params)
+        problem = "Your session has ended: sign in again." if await self._ended(request) else ""
+        signed_out = SIGNED_OUT in request.query_params
+        return self._sign_in(request, next_, problem, signed_out=signed_out)
+
+    async def _ended(self, request: Request) -> bool:
+        """Whether the browser has a session that is over."""
+        if not self._cookies.read(request, SESSION):
+            return False
+        with suppress(LedgerUnavailable):
+            return await visitor_of(self._services.backend, request) is None
+        return False
 
     def _sign_in(
         self,
@@ -142,12 +154,12 @@ class Entrance:
         except SignInFailed as failure:
             return self._sign_in(request, next_, failure.detail, failure.status)
         response = RedirectResponse(url, 303, GUARDS)
-        keep(response, LOGIN, attempt.cookie(), secure=self._secure, lasts=LASTS)
+        self._cookies.keep(response, LOGIN, attempt.cookie(), lasts=LASTS)
         return response
 
     async def _finish(self, request: Request) -> Response:
         single = self._single()
-        attempt = LoginAttempt.of(request.cookies.get(LOGIN, ""))
+        attempt = LoginAttempt.of(self._cookies.read(request, LOGIN))
         next_ = attempt.next if attempt else ""
         try:
             identity = await single.finish(attempt, request.query_params)
@@ -156,14 +168,14 @@ class Entrance:
         else:
             token = await signing_in.with_identity(self._services, identity, _id_of(request))
             response = await self._enter(request, token, next_)
-        drop(response, LOGIN)
+        self._cookies.drop(response, LOGIN)
         return response
 
     async def _enter(self, request: Request, token: str, next_: str) -> Response:
         """A new session with a new token; whatever session the browser had before is over."""
         await signing_in.end(self._services.backend, request)
         response = RedirectResponse(ROOT + signing_in.safe_next(next_), 303, GUARDS)
-        signing_in.remember(response, token, secure=self._secure)
+        self._cookies.keep(response, SESSION, token)
         return response
 
     async def _sign_out(self, request: Request) -> Response:
@@ -175,7 +187,7 @@ class Entrance:
             await self._form(request, visitor)
             await signing_in.end(self._services.backend, request, visitor.actor(_id_of(request)))
         response = RedirectResponse(f"{ROOT}/sign-in?{SIGNED_OUT}", 303, GUARDS)
-        signing_in.forget(response)
+        self._cookies.drop(response, SESSION)
         return response
 
     def _forgotten(self, request: Request) -> Response:
@@ -187,7 +199,7 @@ class Entrance:
             f"used for {span(self._settings.idle)}."
         )
         response = self._sign_in(request, "", problem, 503)
-        signing_in.forget(response)
+        self._cookies.drop(response, SESSION)
         return response
 
     def _single(self) -> "SingleSignOn":

@@ -1,16 +1,14 @@
-"""Signs people in and out: the session's cookie, and the check that a form comes from a page of ours."""
+"""Who sends a request, by the session's cookie; and the check that a form comes from a page of ours."""
 
 import hmac
 import secrets
-from http.cookies import SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.responses import Response
 
+from tidings.console.cookies import Cookies
 from tidings.console.forms import Form
-from tidings.console.page import ROOT
 from tidings.console.visitors import Visitor
 from tidings.delivery.errors import Refused
 from tidings.operations import sessions
@@ -18,6 +16,8 @@ from tidings.operations.backend import Backend
 
 SESSION: Final = "tidings_session"
 NOTICE: Final = "tidings_notice"
+REFRESH: Final = "Tidings-Refresh"
+"""The header of a page that fetches itself again: nobody has done anything, so the session may idle out."""
 CSRF: Final = "csrf"
 """The field of a form that proves where it comes from."""
 TOKEN_BYTES: Final = 32
@@ -34,10 +34,10 @@ async def visitor_of(backend: Backend, request: Request) -> Visitor | None:
     Raises:
         LedgerUnavailable: PostgreSQL is unavailable.
     """
-    token = request.cookies.get(SESSION)
+    token = Cookies(backend.settings.console.url).read(request, SESSION)
     if not token:
         return None
-    session = await sessions.find(backend, token)
+    session = await sessions.find(backend, token, used=REFRESH not in request.headers)
     return None if session is None else Visitor.of(session, sessions.csrf_token(token))
 
 
@@ -82,31 +82,3 @@ def check_form(visitor: Visitor, form: Form) -> None:
 
 def _mixed(pad: bytes, text: bytes) -> bytes:
     return bytes(left ^ right for left, right in zip(pad, text, strict=False))
-
-
-def keep(
-    response: Response, name: str, value: str, *, secure: bool, lasts: int | None = None
-) -> None:
-    """Give the browser a cookie that no script sees and no other site's form sends.
-
-    Args:
-        response: That gives it.
-        name: The cookie's.
-        value: The cookie's.
-        secure: Whether it is sent over TLS only.
-        lasts: Seconds for which the browser keeps it; None: until it is closed.
-    """
-    cookie: SimpleCookie = SimpleCookie()
-    cookie[name] = value
-    cookie[name]["path"] = ROOT
-    cookie[name]["samesite"] = "Lax"
-    cookie[name]["httponly"] = True
-    cookie[name]["secure"] = secure
-    if lasts is not None:
-        cookie[name]["max-age"] = lasts
-    response.headers.append("Set-Cookie", cookie[name].OutputString())
-
-
-def drop(response: Response, name: str) -> None:
-    """Take a cookie back."""
-    response.delete_cookie(name, path=ROOT)

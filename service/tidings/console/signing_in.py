@@ -1,11 +1,11 @@
 """Opens and ends sessions for people who have proved who they are, with an API key or at an OpenID provider."""
 
 from starlette.requests import Request
-from starlette.responses import Response
 
+from tidings.console.cookies import Cookies
 from tidings.console.openid.identity import Identity
 from tidings.console.page import ConsoleServices
-from tidings.console.sessions import SESSION, drop, keep
+from tidings.console.sessions import SESSION
 from tidings.operations import sessions
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
@@ -48,17 +48,7 @@ def safe_next(wanted: str) -> str:
     return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
 
 
-def remember(response: Response, token: str, *, secure: bool) -> None:
-    """Give the browser its session."""
-    keep(response, SESSION, token, secure=secure)
-
-
-def forget(response: Response) -> None:
-    """Take the session back from the browser."""
-    drop(response, SESSION)
-
-
 async def end(backend: Backend, request: Request, actor: Actor | None = None) -> None:
     """End the session of a request, if it has one; with an entry in the audit trail if somebody signed out."""
-    if token := request.cookies.get(SESSION):
+    if token := Cookies(backend.settings.console.url).read(request, SESSION):
         await sessions.end(backend, token, actor)

@@ -108,10 +108,16 @@ async def open_(backend: Backend, actor: Actor, request: OpenSessionRequest) -> 
     return token
 
 
-async def find(backend: Backend, token: str) -> ConsoleSession | None:
-    """The session of a token; None if there is none or it is over. Raises like `open_`."""
+async def find(backend: Backend, token: str, *, used: bool = True) -> ConsoleSession | None:
+    """The session of a token; None if there is none or it is over. Raises like `open_`.
+
+    Args:
+        backend: For the operation.
+        token: Of the session.
+        used: Whether its person does something, so that it does not idle out.
+    """
     return await backend.ledger.console_sessions.find(
-        _digest(token), idle=backend.settings.console.idle
+        _digest(token), idle=backend.settings.console.idle, used=used
     )
 
 

@@ -48,7 +48,7 @@ class ConsoleSettings(BaseSettings):
     session: Duration = 12 * 3600.0
     """How long a session lasts."""
     idle: Duration = 3600.0
-    """How long a session lasts without a request."""
+    """How long a session lasts while its person does nothing; a page that updates itself is nothing."""
     api_keys: bool = True
     """Whether people may sign in with an API key; `false`: by OpenID Connect only."""
     oidc_issuer: Annotated[str, AfterValidator(_issuer)] = ""

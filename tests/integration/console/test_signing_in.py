@@ -130,7 +130,7 @@ async def test_the_cookies_are_out_of_reach_of_scripts_and_other_sites(
     assert {it.lower() for it in attributes} == {"httponly", "path=/console", "samesite=lax"}
 
 
-async def test_over_tls_the_cookies_are_sent_over_tls_only(
+async def test_over_tls_the_cookies_are_sent_over_tls_only_and_no_other_host_can_plant_one(
     console_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIDINGS_CONSOLE_URL", "https://tidings.example.com")
@@ -138,7 +138,15 @@ async def test_over_tls_the_cookies_are_sent_over_tls_only(
         key = await rig.api.key("read")
         headers = {"X-Forwarded-Proto": "http", "Origin": "https://tidings.example.com"}
         shown = await rig.stranger().send("/sign-in", key=key, headers=headers, follow=False)
-        assert shown.headers["Set-Cookie"].endswith("; Secure")
+        cookie, *attributes = shown.headers["Set-Cookie"].split("; ")
+        assert {it.lower() for it in attributes} == {"httponly", "path=/", "samesite=lax", "secure"}
+        name, _, token = cookie.partition("=")
+        assert name == f"__Host-{SESSION}"
+        for planted, wanted in ((cookie, "Overview"), (f"{SESSION}={token}", "Sign in")):
+            # A page of another host can give the browser the second, and not the first.
+            sent = {"Cookie": planted}
+            async with rig.stranger().session.get(f"{rig.origin}/console/", headers=sent) as reply:
+                assert f"<title>{wanted} ·" in await reply.text()
 
 
 async def test_no_header_of_a_proxy_says_where_the_console_is(console: ConsoleRig) -> None:

@@ -67,24 +67,34 @@ function busy() {
     || main().querySelector('input[type=checkbox]:checked')
     || [...main().querySelectorAll('input, textarea')].some((it) => it.value !== it.defaultValue);
 }
+let timer = 0;
+let fresh = new Date();
+const LONGEST = 10_000; // milliseconds for one page
 async function refresh() {
+  clearTimeout(timer);
   const seconds = Number(main().dataset.live);
   if (!seconds) return;
   if (!busy()) {
     try {
-      const reply = await fetch(location.href, { headers: { Accept: 'text/html' } });
-      if (reply.redirected) return location.reload();
+      const headers = { Accept: 'text/html', 'Tidings-Refresh': '1' }; // which does not keep a session from idling out
+      const reply = await fetch(location.href, { headers, signal: AbortSignal.timeout(LONGEST) });
       if (!reply.ok) throw new Error(reply.status);
+      if (reply.redirected && !busy()) return location.reload(); // the session has ended
       const page = new DOMParser().parseFromString(await reply.text(), 'text/html');
-      if (!busy()) show(page);
+      if (!reply.redirected && !busy()) show(page);
       failures = 0;
+      fresh = new Date();
     } catch {
       failures += 1;
     }
   }
-  document.body.classList.toggle('offline', failures > 1);
-  setTimeout(refresh, seconds * 1000 * Math.min(12, 1 + failures));
+  const stale = document.getElementById('stale');
+  stale.hidden = !failures;
+  stale.textContent = failures ? `Not updated since ${exact.format(fresh)}: the console does not answer, or has no data. Trying again…` : '';
+  clearTimeout(timer);
+  timer = setTimeout(refresh, seconds * 1000 * Math.min(12, 1 + failures));
 }
+document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
 
 // Keys. What a key presses is said by the page: data-key on links and buttons, data-go in the navigation. What stands in a
 // row is pressed for the row that one is at, and for no other.
@@ -260,4 +270,4 @@ setInterval(() => {
 for (const it of document.querySelectorAll('[data-copy], [data-help]')) it.hidden = false;
 localTimes(document);
 document.querySelectorAll('[data-load]').forEach(load);
-setTimeout(refresh, 1000 * Number(main().dataset.live || 0));
+timer = setTimeout(refresh, 1000 * Number(main().dataset.live || 0));

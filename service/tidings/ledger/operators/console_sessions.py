@@ -49,7 +49,7 @@ WITH found AS (
     SELECT {_ROW} FROM console_sessions s WHERE hash = $1 AND {VALID}
 ), used AS (
     UPDATE console_sessions s SET last_used_at = now() FROM found
-     WHERE s.id = found.id AND found.last_used_at < now() - interval '1 minute'
+     WHERE $3 AND s.id = found.id AND found.last_used_at < now() - interval '1 minute'
 )
 SELECT * FROM found
 """
@@ -119,10 +119,16 @@ class ConsoleSessions:
         assert row is not None  # noqa: S101  # an INSERT returns what it inserted
         return ConsoleSession(**row)
 
-    async def find(self, digest: bytes, *, idle: float) -> ConsoleSession | None:
-        """The session of a token, which is used now; None if there is none or it is over."""
+    async def find(self, digest: bytes, *, idle: float, used: bool) -> ConsoleSession | None:
+        """The session of a token; None if there is none or it is over.
+
+        Args:
+            digest: Hash of the token.
+            idle: Seconds without a use after which a session ends.
+            used: Whether it is used now.
+        """
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(FIND, digest, idle)
+            row = await connection.fetchrow(FIND, digest, idle, used)
         return None if row is None else ConsoleSession(**row)
 
     async def end(self, digest: bytes, *, actor: str | None) -> None:
