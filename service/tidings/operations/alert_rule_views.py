@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidings.alerts.destinations import shown_destination
-from tidings.delivery.alert_rules import Watch
+from tidings.delivery.alert_rules import EVERY_TENANT, Watch
+from tidings.ledger.operators.alert_rules import StoredUrls
 from tidings.ledger.operators.alerts import TopicStatus
 from tidings.ledger.operators.rule_alerts import SentAlert
 from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
@@ -145,6 +146,32 @@ class ResealedView:
     resealed_count: int
     unopened_count: int
     """Those whose key is not there: they stay as they are, and send nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealingView:
+    """URLs of receivers that are not stored as the keys of this process would store them."""
+
+    urls: StoredUrls
+
+    @property
+    def stale(self) -> str:
+        """The rules whose URLs `reseal` would seal, in words; empty if there are none."""
+        named = [
+            *(f"{_whose(rule)} (not at all)" for rule in self.urls.unsealed),
+            *(f"{_whose(rule)} (with an older one)" for rule in self.urls.older),
+        ]
+        return ", ".join(named)
+
+    @property
+    def unopened(self) -> str:
+        """The rules whose URLs no key opens, in words; empty if there are none."""
+        return ", ".join(map(_whose, self.urls.unopened))
+
+
+def _whose(rule: tuple[str, str]) -> str:
+    name, tenant = rule
+    return name if tenant == EVERY_TENANT else f"{name} of {tenant}"
 
 
 @dataclass(frozen=True, slots=True)

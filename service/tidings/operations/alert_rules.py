@@ -16,6 +16,7 @@ from tidings.operations.alert_rule_views import (
     CreateAlertRuleRequest,
     EditAlertRuleRequest,
     ResealedView,
+    SealingView,
     SentAlertView,
     SettingsAlertView,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "EditAlertRuleRequest",
     "ResealedView",
     "RuleTerms",
+    "SealingView",
     "SentAlertView",
     "SettingsAlertView",
     "Watch",
@@ -42,6 +44,7 @@ __all__ = [
     "list_",
     "of_settings",
     "reseal",
+    "sealing",
     "show",
     "test",
 ]
@@ -192,6 +195,11 @@ async def reseal(backend: Backend, actor: Actor) -> ResealedView:
         raise Refused("TIDINGS_SEALING_KEYS is not set: there is no key to seal with")
     done = await backend.ledger.alert_rules.reseal(actor=str(actor))
     return ResealedView(done.changed, done.unopened)
+
+
+async def sealing(backend: Backend) -> SealingView:
+    """Whose URLs are not stored as the keys of this process would store them. Raises LedgerUnavailable."""
+    return SealingView(await backend.ledger.alert_rules.stored_urls())
 
 
 async def _find(backend: Backend, request: AlertRuleRequest) -> AlertRule:

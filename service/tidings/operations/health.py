@@ -16,7 +16,9 @@ from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.ports import Channel, Finding, Verdict
 from tidings.ledger import PostgresLedger
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger
+from tidings.operations import alert_rules
 from tidings.operations.actor import Actor
+from tidings.operations.alert_rules import SealingView
 from tidings.operations.backend import Backend, opened
 from tidings.operations.processes import list_, note_on_other_templates
 from tidings.settings import Settings
@@ -248,6 +250,7 @@ async def _alerts(settings: Settings, actor: Actor) -> Sequence[Finding]:
         async with opened(settings, str(actor)) as backend:
             rules = await backend.ledger.rule_alerts.failing()
             topics = await backend.ledger.controls.alerts.status()
+            sealing = await alert_rules.sealing(backend)
     except TidingsError:
         return []  # PostgreSQL has its own finding
     remedy = "`tidings alerts test RULE` tries it again, `tidings alerts edit` changes its receiver"
@@ -265,15 +268,36 @@ async def _alerts(settings: Settings, actor: Actor) -> Sequence[Finding]:
         ),
     ]
     return [
-        Finding(
+        *_sealing(sealing),
+        *(
+            Finding(
+                "Alerts",
+                Verdict.FAULT,
+                f"{what} has not reached its receiver since {since:%Y-%m-%d %H:%M} UTC: {error}",
+                how,
+            )
+            for what, since, error, how in broken
+            if since is not None
+        ),
+    ]
+
+
+def _sealing(found: SealingView) -> Iterator[Finding]:
+    """URLs of receivers that who reads the database reads, or that nobody does."""
+    if found.unopened:
+        yield Finding(
             "Alerts",
             Verdict.FAULT,
-            f"{what} has not reached its receiver since {since:%Y-%m-%d %H:%M} UTC: {error}",
-            how,
+            f"the URL is sealed with a key that TIDINGS_SEALING_KEYS doesn't have, so these rules send nothing: {found.unopened}",
+            "add the key after the others, or give the URL again: `tidings alerts edit RULE --url URL`",
         )
-        for what, since, error, how in broken
-        if since is not None
-    ]
+    if found.stale:
+        yield Finding(
+            "Alerts",
+            Verdict.WARNING,
+            f"the URL is not sealed with the first of TIDINGS_SEALING_KEYS: {found.stale}",
+            "`tidings alerts reseal` seals them anew, once every process has the key",
+        )
 
 
 async def _templates(settings: Settings, actor: Actor) -> Sequence[Finding]:

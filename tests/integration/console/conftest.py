@@ -1,5 +1,6 @@
 """A running console on a database that these tests share; RabbitMQ is not there."""
 
+import base64
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -25,6 +26,7 @@ def console_settings(console_database_url: str) -> Iterator[Settings]:
         environment.setenv("TIDINGS_AMQP_URL", "amqp://127.0.0.1:1")
         environment.setenv("TIDINGS_DATABASE_URL", console_database_url)
         environment.setenv("TIDINGS_API_LISTEN", "127.0.0.1:0")
+        environment.setenv("TIDINGS_SEALING_KEYS", base64.b64encode(b"k" * 32).decode())
         for name, value in VARIABLES.items():
             environment.setenv(name, value)
         yield Settings().check()

@@ -167,3 +167,33 @@ async def test_viewers_see_rules_and_why_they_may_not_change_them(console: Conso
         assert shown.status == 200
         assert "needs the role admin; yours is viewer" in shown.text
     assert (await viewer.get(f"{path}/edit")).status == 403
+
+
+async def test_urls_that_are_not_sealed_are_named_and_sealed_by_a_button_or_a_request(
+    console: ConsoleRig,
+) -> None:
+    person, url = await admin(console, tenant="*"), "slack://T1B2C3D4E/A1B2C3D4E/s3cret"
+    made = form(name="stale", to_channel="", recipient="", url=url)
+    path_of(await person.send("/alerts/new", made))
+    assert "Seal them anew" not in (await person.get("/alerts")).text
+    await console.api.execute("UPDATE alert_rules SET url = $1 WHERE name = 'stale'", url)
+    shown = await person.get("/alerts")
+    assert "stale (not at all)" in shown.text
+    assert "tidings alerts reseal" in shown.text
+    viewer, of_one = (
+        await console.person("read", tenant="*"),
+        await console.api.key("admin", tenant="shop"),
+    )
+    await viewer.get("/alerts")
+    assert (await viewer.send("/alerts/reseal")).status == 403
+    assert (await console.api.ask("POST", "/v1/alert-rules/reseal", of_one)).status == 403
+    shown = await person.send("/alerts/reseal")
+    assert "1 URL sealed anew." in shown.text
+    assert "stale (not at all)" not in shown.text
+    [row] = await console.api.fetch("SELECT url FROM alert_rules WHERE name = 'stale'")
+    assert row["url"].startswith("sealed:")
+    await console.api.execute("UPDATE alert_rules SET url = 'sealed:gone:x' WHERE name = 'stale'")
+    assert "send nothing: stale" in (await person.get("/alerts")).text
+    key = await console.api.key("admin", tenant="*")
+    again = await console.api.ask("POST", "/v1/alert-rules/reseal", key)
+    assert (again.status, again.data) == (200, {"resealed_count": 0, "unopened_count": 1})

@@ -19,7 +19,7 @@ from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.orders import CircuitReport, SentThrough
 from tidings.ledger.operators.rule_rows import AlertRule, RuleTerms
-from tidings.operations import alert_rules
+from tidings.operations import alert_rules, health
 from tidings.operations.actor import Actor
 from tidings.operations.alert_rules import (
     AlertRuleRequest,
@@ -376,6 +376,39 @@ async def test_a_provider_is_called_up_again_once_something_was_sent_through_it_
         assert await report("four", sent=1.0)
 
 
+async def test_a_reminder_whose_process_is_killed_before_it_records_it_comes_once_more_and_no_more(
+    make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rule_alerting, "EVERY", 0.1)
+    monkeypatch.setattr(rule_alerting, "GATHER", 0.1)
+    async with paging() as pager:
+        rig = await make_rig()
+        rule = await make_rule(rig, url=pager.url, watch=Watch.SCHEDULES, lasting=60, remind=3_600)
+        await rig.fetch(OVERDUE)
+        await rig.fetch("UPDATE alert_rules SET known = '{standup}', last_alert_at = $1", LONG_PAST)
+        async with rig.ledger("killed") as killed, rig.ledger("other") as other:
+            report = await killed.rule_alerts.take(rule.id)
+            assert report is not None
+            sent = await send(rig.settings, "killed", rule, rule_notice(report))
+            assert (sent.error, len(pager.alerts)) == (None, 1)
+            assert await other.rule_alerts.take(rule.id) is None  # it may be at it still
+            assert await other.rule_alerts.history(rule.id) == []
+            await rig.fetch("UPDATE alert_rules SET leased_until = now()")  # it did not come back
+            async with rig.archiving("one"), rig.archiving("two"):
+                await eventually(lambda: len(pager.alerts) == 2)
+                await eventually(lambda: waits(rig))
+                await due_again(rig)
+                assert await other.rule_alerts.take(rule.id) is None  # reminded is reminded
+            recorded = await other.rule_alerts.history(rule.id)
+    titles = {each["title"] for each in pager.alerts}
+    assert titles == {"Tidings: still overdue (standup)"}
+    assert [each.title for each in recorded] == [*titles]
+    assert (await look(rig)).last_alert_at is not None
+
+
+LONG_PAST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 async def test_an_alert_of_a_rule_that_was_changed_meanwhile_is_not_counted_for_the_new_one(
     make_rig: MakeRig,
 ) -> None:
@@ -447,6 +480,16 @@ async def test_a_receivers_url_is_sealed_in_the_database_and_still_reached(
     assert "127.0.0.1" not in await stored_url(rig)
 
 
+async def sealing_findings(rig: DeadLetterRig) -> list[tuple[str, str, str]]:
+    """What the doctor says of how URLs are stored."""
+    found = await health._alerts(rig.settings, JANE)
+    return [
+        (each.verdict.value, each.detail, each.remedy)
+        for each in found
+        if "TIDINGS_SEALING_KEYS" in each.detail
+    ]
+
+
 async def test_a_new_key_takes_over_from_an_old_one_and_from_none(make_rig: MakeRig) -> None:
     async with paging() as pager:
         rig = await make_rig()
@@ -455,18 +498,25 @@ async def test_a_new_key_takes_over_from_an_old_one_and_from_none(make_rig: Make
         async with rig.backend() as backend:
             with pytest.raises(Refused, match="TIDINGS_SEALING_KEYS is not set"):
                 await alert_rules.reseal(backend, JANE)
-        for keys in ((OLD,), (NEW, OLD)):
+        assert await sealing_findings(rig) == []  # without a key, it is as it should be
+        for keys, stored in (((OLD,), "ops (not at all)"), ((NEW, OLD), "ops (with an older one)")):
             rig = await with_keys(make_rig, *keys)
+            [(verdict, detail, remedy)] = await sealing_findings(rig)
+            assert (verdict, detail.endswith(f"SEALING_KEYS: {stored}")) == ("warning", True)
+            assert "`tidings alerts reseal`" in remedy
             async with rig.backend() as backend:
                 done = await alert_rules.reseal(backend, JANE)
                 assert (done.resealed_count, done.unopened_count) == (1, 0)
                 assert (await alert_rules.reseal(backend, JANE)).resealed_count == 0
+            assert await sealing_findings(rig) == []
         rig = await with_keys(make_rig, NEW)
         async with rig.backend() as backend:
             sent = await alert_rules.test(backend, JANE, AlertRuleRequest("ops"))
         assert (sent.state, len(pager.alerts)) == ("sent", 1)
         for keys in ((OLD,), ()):
             rig = await with_keys(make_rig, *keys)
+            [(verdict, detail, _)] = await sealing_findings(rig)
+            assert (verdict, "send nothing: ops" in detail) == ("fault", True)
             async with rig.backend() as backend:
                 shown = await alert_rules.show(backend, AlertRuleRequest("ops"))
                 assert shown.destination == "a URL that is sealed with another key"

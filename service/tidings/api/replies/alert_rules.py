@@ -51,6 +51,14 @@ class AlertRulePageReply(PageReply[AlertRuleReply]):
     """Rules by name."""
 
 
+class ResealedReply(ReplyModel):
+    """URLs of receivers that were sealed anew."""
+
+    resealed_count: int
+    unopened_count: int
+    """Those whose key is not there: they stay as they are, and send nothing."""
+
+
 class SentAlertReply(ReplyModel):
     """An alert of a rule."""
 

@@ -10,6 +10,7 @@ from tidings.api.replies.alert_rules import (
     SENT_ALERT,
     AlertRulePageReply,
     AlertRuleReply,
+    ResealedReply,
     SentAlertPageReply,
     SentAlertReply,
 )
@@ -177,6 +178,10 @@ async def _history(call: RuleCall) -> Reply:
     return Reply(await alert_rules.history(call.backend, _reference(call)))
 
 
+async def _reseal(call: Call[Parameters, Parameters, None]) -> Reply:
+    return Reply(await alert_rules.reseal(call.backend, call.actor))
+
+
 async def _delete(call: Call[RulePath, NoteQuery, None]) -> Reply:
     await alert_rules.delete(call.backend, call.actor, _reference(call, call.query.note))
     return Reply(status=204)
@@ -217,6 +222,23 @@ ROUTES: Final = (
         replies={
             200: Documented("All", AlertRulePageReply, {"data": [ALERT_RULE], "next_cursor": None})
         },
+        **_COMMON,
+    ),
+    Route(
+        "POST",
+        "/v1/alert-rules/reseal",
+        _reseal,
+        scope=Scope.ADMIN,
+        tenant_bound=False,
+        summary="Seal the URLs of receivers with a new key",
+        description=(
+            "With the first of `TIDINGS_SEALING_KEYS`, those that are stored unsealed too: after a key was put before the others, "
+            "and every process has it; then the others can be removed. 409 if there is no key."
+        ),
+        replies={
+            200: Documented("How many", ResealedReply, {"resealed_count": 2, "unopened_count": 0})
+        },
+        problems=(CONFLICT,),
         **_COMMON,
     ),
     Route(

@@ -19,7 +19,7 @@ from tidings.operations.alert_rules import (
     Watch,
 )
 from tidings.operations.scopes import EVERY_TENANT, Scope
-from tidings.operations.times import span
+from tidings.operations.times import counted, span
 from tidings_events import CHANNELS
 
 WATCHES: Final = {
@@ -44,6 +44,9 @@ async def _list(visit: Visit) -> Html:
     values = {
         "page": page,
         "of_settings": of_settings,
+        "sealing": await alert_rules.sealing(visit.backend) if visit.tenant is None else None,
+        "reseal_cli": command("alerts", "reseal"),
+        "reseal_curl": curl(visit, "POST", "/v1/alert-rules/reseal"),
         "cli": command("alerts", "list", tenant=visit.tenant),
         "curl": curl(visit, "GET", "/v1/alert-rules"),
     }
@@ -212,6 +215,16 @@ async def _disable(visit: Visit) -> SeeOther:
     return SeeOther(f"/alerts/{view.rule.id}", DONE["disable"])
 
 
+async def _reseal(visit: Visit) -> SeeOther:
+    view = await alert_rules.reseal(visit.backend, visit.actor)
+    left = (
+        f" {counted(view.unopened_count, 'URL')} could not be opened."
+        if view.unopened_count
+        else ""
+    )
+    return SeeOther("/alerts", f"{counted(view.resealed_count, 'URL')} sealed anew.{left}")
+
+
 async def _delete(visit: Visit) -> SeeOther:
     view = await alert_rules.delete(visit.backend, visit.actor, _reference(visit))
     return SeeOther("/alerts", f"The rule {view.rule.name} was deleted.")
@@ -221,6 +234,7 @@ PAGES: Final = (
     ConsolePage("GET", "/alerts", _list, live_only=True),
     ConsolePage("GET", "/alerts/new", _new, Scope.ADMIN, live_only=True),
     ConsolePage("POST", "/alerts/new", _create, Scope.ADMIN, live_only=True),
+    ConsolePage("POST", "/alerts/reseal", _reseal, Scope.ADMIN, all_tenants=True, live_only=True),
     ConsolePage("GET", "/alerts/{id}", _show, live_only=True),
     ConsolePage("GET", "/alerts/{id}/edit", _edit, Scope.ADMIN, live_only=True),
     ConsolePage("POST", "/alerts/{id}/edit", _save, Scope.ADMIN, live_only=True),

@@ -44,6 +44,9 @@ SELECT {ROW} FROM alert_rules WHERE (id = $1 OR name = $2) AND ($3::text IS NULL
 ALL: Final = f"""
 SELECT {ROW} FROM alert_rules WHERE $1::text IS NULL OR tenant = $1 ORDER BY name, tenant LIMIT $2
 """
+STORED_URLS: Final = (
+    "SELECT id, tenant, name, url FROM alert_rules WHERE url IS NOT NULL ORDER BY name, tenant"
+)
 URLS: Final = "SELECT id, url FROM alert_rules WHERE url IS NOT NULL ORDER BY id FOR UPDATE"
 RESEAL: Final = "UPDATE alert_rules SET url = $2 WHERE id = $1"
 
@@ -55,6 +58,18 @@ class Resealed:
     changed: int
     unopened: int
     """Those whose key is not there: they stay as they are, and send nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUrls:
+    """Rules whose receivers' URLs are not stored as the keys of this process would store them, each by its name and tenant."""
+
+    unsealed: Sequence[tuple[str, str]] = ()
+    """As they are, though there is a key."""
+    older: Sequence[tuple[str, str]] = ()
+    """Sealed with a key that is not the first."""
+    unopened: Sequence[tuple[str, str]] = ()
+    """Sealed with a key that is not there: they send nothing."""
 
 
 class AlertRules:
@@ -164,6 +179,21 @@ class AlertRules:
         async with self._database.transaction() as connection:
             await connection.execute(DELETE, rule.id)
             await connection.execute(NOTE, actor, "delete alert rule", note, json.dumps(audited))
+
+    async def stored_urls(self) -> StoredUrls:
+        """How the URLs of all rules are stored, where it is not as it should be."""
+        unsealed: list[tuple[str, str]] = []
+        older: list[tuple[str, str]] = []
+        unopened: list[tuple[str, str]] = []
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(STORED_URLS)
+        for row in rows:
+            whose = (row["name"], row["tenant"])
+            if is_sealed(self._seals.open(row["url"], place_of(row["id"]))):
+                unopened.append(whose)
+            elif not self._seals.is_newest(row["url"]):
+                (older if is_sealed(row["url"]) else unsealed).append(whose)
+        return StoredUrls(unsealed, older, unopened)
 
     async def reseal(self, *, actor: str) -> Resealed:
         """Seal the URLs of all rules with the newest key."""
