@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -46,11 +46,14 @@ from tidings.delivery.errors import LedgerUnavailable
 from tidings.operations.backend import Backend
 from tidings.operations.keyring import Keyring
 from tidings.operations.scopes import Scope as Permission
+from tidings.runtime.patience import patient_for
 
 THEME: Final = "tidings_theme"
 THEMES: Final = {"dark", "light"}
 THEME_LASTS: Final = 365 * 86_400
 """Seconds."""
+IN_OUTAGES: Final = 1.0
+"""Seconds for each use of PostgreSQL, where it has just not answered: what else there is to say is not held up."""
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 WORTH_COMPRESSING: Final = 1_000
 """Bytes."""
@@ -123,7 +126,7 @@ class Console:
 
         async def endpoint(request: Request) -> Response:
             request.scope["route"] = measured
-            visitor = await self._visitor(page, request)
+            visitor, remembered = await self._visitor(page, request)
             if visitor is None:
                 return self._to_sign_in(request)
             request.scope["tidings.visitor"] = visitor
@@ -135,12 +138,14 @@ class Console:
             form = await self._form(request, visitor) if page.method == "POST" else Form()
             request_id: str = request.scope["tidings.request_id"]
             visit = Visit(self._services, request, request_id, visitor, form)
-            return self._response(request, visitor, await page.handler(visit))
+            with patient_for(IN_OUTAGES) if remembered else nullcontext():
+                answer = await page.handler(visit)
+            return self._response(request, visitor, answer)
 
         return endpoint
 
-    async def _visitor(self, page: ConsolePage, request: Request) -> Visitor | None:
-        """Who is signed in, or was a moment ago where the page has something to say without PostgreSQL."""
+    async def _visitor(self, page: ConsolePage, request: Request) -> tuple[Visitor | None, bool]:
+        """Who is signed in; and whether they are only remembered, where the page has something to say without PostgreSQL."""
         token = self._cookies.read(request, SESSION)
         try:
             visitor = await visitor_of(self._services.backend, request)
@@ -148,9 +153,9 @@ class Console:
             remembered = self._recollection.of(token) if page.in_outages else None
             if remembered is None:
                 raise
-            return remembered
+            return remembered, True
         self._recollection.note(token, visitor)
-        return visitor
+        return visitor, False
 
     async def _known(self, request: Request, error: Exception) -> Visitor | None:
         """Who asked for a page that there is not, so that they keep the navigation."""

@@ -13,6 +13,7 @@ from tidings.console.visitors import Visitor
 from tidings.delivery.errors import Refused
 from tidings.operations import sessions
 from tidings.operations.backend import Backend
+from tidings.runtime.patience import patient_for
 
 SESSION: Final = "tidings_session"
 NOTICE: Final = "tidings_notice"
@@ -20,6 +21,8 @@ REFRESH: Final = "Tidings-Refresh"
 """The header of a page that fetches itself again: nobody has done anything, so the session may idle out."""
 CSRF: Final = "csrf"
 """The field of a form that proves where it comes from."""
+PATIENCE: Final = 2.0
+"""Seconds for one small statement, before a page says that PostgreSQL is unavailable."""
 TOKEN_BYTES: Final = 32
 """Of a session's token for forms: a SHA-256."""
 
@@ -37,7 +40,8 @@ async def visitor_of(backend: Backend, request: Request) -> Visitor | None:
     token = Cookies(backend.settings.console.url).read(request, SESSION)
     if not token:
         return None
-    session = await sessions.find(backend, token, used=REFRESH not in request.headers)
+    with patient_for(PATIENCE):
+        session = await sessions.find(backend, token, used=REFRESH not in request.headers)
     return None if session is None else Visitor.of(session, sessions.csrf_token(token))
 
 

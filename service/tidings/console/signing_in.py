@@ -5,13 +5,14 @@ from starlette.requests import Request
 from tidings.console.cookies import Cookies
 from tidings.console.openid.identity import Identity
 from tidings.console.page import ConsoleServices
-from tidings.console.sessions import SESSION
+from tidings.console.sessions import PATIENCE, SESSION
 from tidings.operations import sessions
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.roles import SCOPES
 from tidings.operations.scopes import Scope
 from tidings.operations.sessions import OpenSessionRequest
+from tidings.runtime.patience import patient_for
 
 
 async def with_key(services: ConsoleServices, secret: str, request_id: str) -> str | None:
@@ -25,7 +26,7 @@ async def with_key(services: ConsoleServices, secret: str, request_id: str) -> s
         return None
     name = f"{key.name} {key.prefix}".strip()
     request = OpenSessionRequest(name, key.tenant, key.scopes, key.test, key.prefix)
-    return await sessions.open_(services.backend, _actor(name, request_id), request)
+    return await _open(services.backend, _actor(name, request_id), request)
 
 
 async def with_identity(services: ConsoleServices, identity: Identity, request_id: str) -> str:
@@ -36,7 +37,12 @@ async def with_identity(services: ConsoleServices, identity: Identity, request_i
     """
     scopes = SCOPES[identity.role]
     request = OpenSessionRequest(identity.name, identity.tenant, scopes, subject=identity.subject)
-    return await sessions.open_(services.backend, _actor(identity.name, request_id), request)
+    return await _open(services.backend, _actor(identity.name, request_id), request)
+
+
+async def _open(backend: Backend, actor: Actor, request: OpenSessionRequest) -> str:
+    with patient_for(PATIENCE):
+        return await sessions.open_(backend, actor, request)
 
 
 def _actor(name: str, request_id: str) -> Actor:
@@ -51,4 +57,5 @@ def safe_next(wanted: str) -> str:
 async def end(backend: Backend, request: Request, actor: Actor | None = None) -> None:
     """End the session of a request, if it has one; with an entry in the audit trail if somebody signed out."""
     if token := Cookies(backend.settings.console.url).read(request, SESSION):
-        await sessions.end(backend, token, actor)
+        with patient_for(PATIENCE):
+            await sessions.end(backend, token, actor)

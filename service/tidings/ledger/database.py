@@ -12,6 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 from tidings.delivery.errors import ConfigurationError, LedgerRefused, LedgerUnavailable, RowsMoving
 from tidings.ledger.connecting import Session, connect
 from tidings.ledger.encryption import place_of, trouble
+from tidings.runtime.patience import patience
 from tidings.settings import LedgerSettings
 
 VALUES: Final = (
@@ -127,20 +128,22 @@ class PostgresDatabase:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """One of the pool; the driver's errors become ours."""
+        limit = patience()
         try:
-            pool = await self._open()
-            connection = await pool.acquire(timeout=self._settings.database_timeout)
-            process = connection.get_server_pid()
-            self._in_use.add(process)
-            try:
-                yield connection
-            except SUSPECT as error:
-                if _is_about_the_server(error):
-                    await self._renew(pool, error)
-                raise
-            finally:
-                self._in_use.discard(process)
-                await pool.release(connection, timeout=RELEASE)
+            async with asyncio.timeout(limit):
+                pool = await self._open()
+                connection = await pool.acquire(timeout=self._settings.database_timeout)
+                process = connection.get_server_pid()
+                self._in_use.add(process)
+                try:
+                    yield connection
+                except SUSPECT as error:
+                    if _is_about_the_server(error):
+                        await self._renew(pool, error)
+                    raise
+                finally:
+                    self._in_use.discard(process)
+                    await pool.release(connection, timeout=min(RELEASE, limit or RELEASE))
             self.answers = True
         except SETUP as error:
             raise ConfigurationError(f"{self._place}: {error}; run `tidings doctor`") from error

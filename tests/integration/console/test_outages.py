@@ -1,5 +1,7 @@
 """What the console says while PostgreSQL is away: to those who were signed in a moment ago, and nothing to others."""
 
+import asyncio
+
 import pytest
 from tests.support.console_rig import console_serving
 from tests.support.relay import Relay
@@ -43,6 +45,33 @@ async def test_the_overview_and_the_checks_say_that_postgresql_is_away_and_the_r
             stranger = console.stranger()
             stranger.session.cookie_jar.update_cookies({"tidings_session": "guessed"})
             assert (await stranger.get("/")).status == 503
+
+
+async def test_a_postgresql_that_hangs_holds_up_no_page_and_its_recovery_needs_nobody(
+    console_database_url: str, console_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Relay(console_database_url) as relay:
+        monkeypatch.setenv("TIDINGS_DATABASE_URL", relay.url)
+        async with console_serving(Settings().check()) as console:
+            key, person, stranger = (
+                await console.api.key(),
+                await console.person(),
+                console.stranger(),
+            )
+            await person.get("/")
+            relay.stall()
+            async with asyncio.timeout(console_settings.ledger.database_timeout - 1):
+                overview, failures, health, signed_in = await asyncio.gather(
+                    *(person.get(path) for path in ("/", "/failures", "/health")),
+                    stranger.sign_in(key),
+                )
+            assert "The statistics are in PostgreSQL, which is unavailable" in overview.text
+            assert "Their heartbeats are in PostgreSQL, which is unavailable" in health.text
+            for shown in (failures, signed_in):
+                assert (shown.status, "PostgreSQL is unavailable" in shown.text) == (503, True)
+            relay.go_on()
+            assert "Open dead letters" in (await person.get("/")).text
+            assert "Overview" in (await stranger.sign_in(key)).text
 
 
 async def test_only_pages_that_change_nothing_are_shown_without_postgresql() -> None:
