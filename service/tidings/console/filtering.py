@@ -45,6 +45,11 @@ class FilterBar:
     hint: str = ""
     """Shown in the field while it is empty, where it takes more than filters."""
 
+    @property
+    def query(self) -> str:
+        """The query that keeps the filters, with its question mark; empty if there is none."""
+        return f"?{urlencode(self.kept)}" if self.kept else ""
+
 
 @dataclass(frozen=True, slots=True)
 class FilterNames:

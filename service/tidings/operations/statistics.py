@@ -12,8 +12,15 @@ from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, InvalidRequest, LedgerUnavailable
 from tidings.ledger.notifications.counting import RETRY_LATER
 from tidings.ledger.operators.backlog import Backlog, count_backlog
+from tidings.ledger.operators.rates import Rates
 from tidings.ledger.operators.rollups import Window
-from tidings.ledger.operators.statistics import EVERYTHING, Choice, Rates, Statistics
+from tidings.ledger.operators.statistics import (
+    EVERYTHING,
+    ChannelRates,
+    ChannelSeries,
+    Choice,
+    Statistics,
+)
 from tidings.operations.backend import Backend
 from tidings.operations.channels import DELIVERING, ChannelStatus, conditions
 from tidings.operations.json_views import renamed
@@ -22,6 +29,8 @@ from tidings.settings import Settings
 __all__ = [
     "RETRY_LATER",
     "Backlog",
+    "ChannelRates",
+    "ChannelSeries",
     "Choice",
     "Depth",
     "Rates",
@@ -30,6 +39,7 @@ __all__ = [
     "StatisticsView",
     "Window",
     "look",
+    "of_channels",
 ]
 
 LONGEST: Final = timedelta(days=3_660)
@@ -183,6 +193,20 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         () if isinstance(channels, BaseException) else channels,
         tuple(dict.fromkeys(str(fault) for fault in errors)),
     )
+
+
+async def of_channels(backend: Backend, period: timedelta) -> ChannelRates:
+    """How channels and providers fared lately, tests left out.
+
+    Args:
+        backend: The connections.
+        period: How long to look back.
+
+    Raises:
+        LedgerUnavailable: PostgreSQL is unavailable.
+    """
+    now = datetime.now(UTC)
+    return await backend.ledger.reports.channel_rates(Window.around(now - period, None, now))
 
 
 def _oldest(

@@ -87,7 +87,7 @@ async def test_each_provider_has_the_rates_of_its_own_attempts(
     assert p95.endswith("s")
     assert (float(numbers["backup"][0]), numbers["backup"][3]) == (1, "100 %")
     assert "not configured here" in lines["smtp:former.example"]
-    assert set(lines) == {"primary", "backup", "smtp:former.example"}
+    assert set(lines) >= {"primary", "backup", "smtp:former.example"}
     assert "provider=smtp%3Atwo.example" in lines["backup"]
     key = await console.api.key("read", tenant="*")
     counted = await console.api.ask("GET", "/v1/stats?since=1h&channel=email", key)

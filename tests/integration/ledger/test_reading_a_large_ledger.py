@@ -33,7 +33,7 @@ from tidings.ledger.operators.audit import LedgerAudit, LedgerFindings
 from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.rollups import Window
-from tidings.ledger.operators.statistics import DETAILED, DETAILED_OF_SOME, STATISTICS
+from tidings.ledger.operators.statistics import DETAILED, DETAILED_OF_SOME, OF_CHANNELS, STATISTICS
 from tidings.ledger.operators.test_data import OF_NOTIFICATION
 from tidings.ledger.positions import Position
 from tidings.ledger.steps import TimeLimit
@@ -437,8 +437,9 @@ async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
         (STATISTICS, {"outcome_rollups"}),
         (DETAILED, {"channel_rollups", "outcome_rollups"}),
         (DETAILED_OF_SOME, {"outcome_rollups"}),
+        (OF_CHANNELS, {"outcome_rollups"}),
     ],
-    ids=["sums", "details", "details of some"],
+    ids=["sums", "details", "details of some", "channels"],
 )
 async def test_statistics_are_read_from_rollups_alone(
     large: str, statement: str, tables: set[str]
@@ -447,6 +448,8 @@ async def test_statistics_are_read_from_rollups_alone(
     period = (window.since, window.until, window.width)
     parts = [] if statement is STATISTICS else list(map(list, zip(*window.parts(), strict=True)))
     arguments = (*period, None, None, None, None, "test", False, *parts)
+    if statement is OF_CHANNELS:
+        arguments = (*period[:2], *parts, "test")
     connection = await asyncpg.connect(large)
     [explained] = await connection.fetchrow(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
     await connection.close()

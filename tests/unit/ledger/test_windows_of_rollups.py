@@ -7,8 +7,8 @@ from math import ceil, log2
 
 import pytest
 
+from tidings.ledger.operators.rates import percentile
 from tidings.ledger.operators.rollups import Window
-from tidings.ledger.operators.statistics import percentile
 
 NOW = datetime(2026, 11, 29, 17, 34, 12, tzinfo=UTC)
 

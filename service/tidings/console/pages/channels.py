@@ -1,5 +1,6 @@
 """Channels and their providers: circuits, rates, orders to all workers, and the history of orders."""
 
+from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,15 +14,10 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.channels import ChannelStatus, HistoryRequest, OrderRequest, OrderView
 from tidings.operations.scopes import Scope
-from tidings.operations.statistics import (
-    RETRY_LATER,
-    Rates,
-    Statistics,
-    StatisticsRequest,
-    StatisticsView,
-)
+from tidings.operations.statistics import RETRY_LATER, ChannelRates, Rates
+from tidings.operations.times import span
 
-PERIOD: Final = "1h"
+PERIOD: Final = timedelta(hours=1)
 """Of the rates."""
 ORDERS: Final = 50
 """Orders of the history that are shown."""
@@ -39,8 +35,7 @@ class ProviderLine:
     status: ChannelStatus | None
     """None: attempts name it, but it is not configured here."""
     recorded_as: str
-    rates: Rates | None
-    """None if PostgreSQL does not tell."""
+    rates: Rates
     minutes: float
     """Of which these are the rates."""
     shared_with: Sequence[str] = ()
@@ -59,7 +54,7 @@ class ProviderLine:
     @property
     def retried(self) -> int:
         """Attempts after which the notification waits for another one."""
-        return self.rates.outcomes.get(RETRY_LATER, 0) if self.rates else 0
+        return self.rates.outcomes.get(RETRY_LATER, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +63,34 @@ class ChannelCard:
 
     status: ChannelStatus
     providers: Sequence[ProviderLine]
-    rates: Rates | None
+    rates: Rates
     cli: str
     curl: str
 
 
 async def _list(visit: Visit) -> Html:
-    since = datetime.now(UTC) - timedelta(hours=1)
-    view = await statistics.look(visit.backend, StatisticsRequest(since, queues=False))
     every = visit.query("history") == "all"
-    history = await channels.history(visit.backend, HistoryRequest(limit=MORE if every else ORDERS))
+    known, rates, history = await gather(
+        channels.conditions(visit.backend),
+        statistics.of_channels(visit.backend, PERIOD),
+        channels.history(visit.backend, HistoryRequest(limit=MORE if every else ORDERS)),
+    )
     return Html(
         "channels.html",
         {
-            "cards": [_card(visit, it, view) for it in view.channels if not it.provider],
+            "cards": [_card(visit, it, known, rates) for it in known if not it.provider],
             "history": history,
             "more": len(history) == ORDERS and not every,
-            "period": PERIOD,
+            "period": span(PERIOD.total_seconds()),
         },
     )
 
 
-def _card(visit: Visit, status: ChannelStatus, view: StatisticsView) -> ChannelCard:
-    name, known = status.channel, view.statistics
-    providers = [it for it in view.channels if it.channel == name and it.provider]
+def _card(
+    visit: Visit, status: ChannelStatus, known: Sequence[ChannelStatus], rates: ChannelRates
+) -> ChannelCard:
+    name = status.channel
+    providers = [it for it in known if it.channel == name and it.provider]
     verb = "resume" if status.state == channels.PAUSED else "pause"
     lines = [equivalents.command("channels", verb, name, note=NOTE)]
     calls = [equivalents.curl(visit, "POST", "/v1/channels/{}/" + verb, name, body={"note": NOTE})]
@@ -104,25 +103,24 @@ def _card(visit: Visit, status: ChannelStatus, view: StatisticsView) -> ChannelC
         )
     return ChannelCard(
         status,
-        _lines(name, providers, known),
-        None if known is None else known.channels.get(name, Rates()),
+        _lines(name, providers, rates),
+        rates.channels.get(name, Rates()),
         "\n".join(lines),
         "\n".join(calls),
     )
 
 
 def _lines(
-    channel: str, providers: Sequence[ChannelStatus], known: Statistics | None
+    channel: str, providers: Sequence[ChannelStatus], known: ChannelRates
 ) -> Sequence[ProviderLine]:
     """Those that are configured or reported, then others that attempts of the period name."""
-    found = {} if known is None else known.providers.get(channel, {})
-    minutes = 1.0 if known is None else _minutes(known)
+    found, minutes = known.providers.get(channel, {}), _minutes(known)
     names = {it.provider: it.recorded_as for it in providers}
     lines = [
         ProviderLine(
             it,
             it.recorded_as,
-            None if known is None else found.get(it.recorded_as, Rates()),
+            found.get(it.recorded_as, Rates()),
             minutes,
             [
                 other
@@ -136,7 +134,7 @@ def _lines(
     return [*lines, *(ProviderLine(None, name, found[name], minutes) for name in others)]
 
 
-def _minutes(known: Statistics) -> float:
+def _minutes(known: ChannelRates) -> float:
     until = min(known.window.until, datetime.now(UTC))
     return max(1.0, (until - known.window.since).total_seconds() / 60)
 

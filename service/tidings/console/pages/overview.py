@@ -10,7 +10,7 @@ from tidings.console.page import ConsolePage, Html, Visit
 from tidings.operations import overview
 from tidings.operations.attention import Attention, AttentionLevel, Concern
 from tidings.operations.overview import OverviewView
-from tidings.operations.statistics import Choice, Rates, Statistics, StatisticsRequest
+from tidings.operations.statistics import ChannelSeries, Choice, Statistics, StatisticsRequest
 
 RANGES: Final = {
     "1h": timedelta(hours=1),
@@ -78,23 +78,21 @@ async def _show(visit: Visit) -> Html:
 def _plots(known: Statistics, names: Sequence[str]) -> Sequence[Plot]:
     """Sent, failed and retried per minute, a line for each channel; of whole spans of time only."""
     window = known.window
-    whole = sum(
-        since + timedelta(seconds=window.width) <= datetime.now(UTC) for since, _ in known.buckets
-    )
+    whole = int((datetime.now(UTC) - window.since).total_seconds() // window.width)
     numbers = {name: place % COLOURS + 1 for place, name in enumerate(names)}
     numbers |= {name: COLOURS for name in known.series if name not in numbers}
 
-    def draw(title: str, count: Callable[[Rates], int]) -> Plot:
+    def draw(title: str, counts: Callable[[ChannelSeries], Sequence[int]]) -> Plot:
         series = {
-            name: [round(count(rates) * 60 / window.width, 3) for rates in found[:whole]]
+            name: [round(count * 60 / window.width, 3) for count in counts(found)[:whole]]
             for name, found in known.series.items()
         }
         return plot(title, "per minute", window.since, window.width, series, numbers)
 
     return [
-        draw("Sent", lambda rates: rates.succeeded),
-        draw("Failed", lambda rates: rates.failed),
-        draw("Retried", lambda rates: rates.retried),
+        draw("Sent", lambda series: series.succeeded),
+        draw("Failed", lambda series: series.failed),
+        draw("Retried", lambda series: series.retried),
     ]
 
 

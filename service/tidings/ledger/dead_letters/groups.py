@@ -4,7 +4,8 @@ Open dead letters are counted by rollups, and only the oldest and the newest of 
 do not have (a user, an entity, a recipient …) are counted among the dead letters that match.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -16,7 +17,6 @@ from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.search import DeadLetterFilter, where_of
-from tidings.ledger.operators.rollups import BEGINNING
 
 HOUR: Final = 3_600
 DAY: Final = 86_400
@@ -68,8 +68,10 @@ _ENDS: Final = {
 OPEN: Final = _GROUPS.format(counts=_ALL, **_ENDS)
 """Deltas that are not folded yet count too, so what is committed is counted."""
 OPEN_OF_PERIOD: Final = _GROUPS.format(counts=_OF_PERIOD, **_ENDS)
+_PLACE: Final = "floor(extract(epoch FROM {moment} - {since})::float8 / {width}::float8)::integer"
+"""Which bucket of a trend a moment is in, the first being 0."""
 TREND: Final = f"""
-SELECT fingerprint, {BEGINNING.format(moment="hour", width="$4::float8")} AS since, sum(arrived)::bigint AS count
+SELECT fingerprint, {_PLACE.format(moment="hour", since="$2", width="$4")} AS place, sum(arrived)::bigint AS count
   FROM (SELECT tenant, fingerprint, hour, arrived FROM dead_letter_hours WHERE hour >= $2 AND hour < $3
          UNION ALL SELECT tenant, fingerprint, hour, arrived FROM dead_letter_deltas WHERE hour >= $2 AND hour < $3) AS arrivals
   JOIN unnest($5::text[]) AS listed (fingerprint) USING (fingerprint)
@@ -90,7 +92,7 @@ SELECT g.*, d.channel, d.reason, d.kind, d.code, d.message FROM grouped g JOIN d
  ORDER BY g.dead_letters DESC, g.fingerprint
 """
 TREND_OF_MATCHING: Final = f"""
-SELECT d.fingerprint, {BEGINNING.format(moment="d.dead_lettered_at", width="$3::float8")} AS since, count(*) AS count
+SELECT d.fingerprint, {_PLACE.format(moment="d.dead_lettered_at", since="$1", width="$3")} AS place, count(*) AS count
   FROM dead_letters d
  WHERE d.dead_lettered_at >= $1 AND d.dead_lettered_at < $2 AND d.fingerprint = ANY($4::text[]) AND {{where}}
  GROUP BY 1, 2
@@ -173,8 +175,10 @@ class DeadLetterGrouping:
                 place = _place(after)
                 rows = await connection.fetch(MATCHING.format(where=where), limit, *place, *values)
                 trend = await _matching(connection, wanted, period, rows)
-        arrived = {(row["fingerprint"], row["since"]): row["count"] for row in trend}
-        return [_group(row, period, arrived) for row in rows]
+        arrived = defaultdict[str, list[int]](lambda: list(period.counts))
+        for fingerprint, place, count in trend:
+            arrived[fingerprint][place] = count
+        return [_group(row, period, arrived[row["fingerprint"]]) for row in rows]
 
 
 def by_rollups(wanted: DeadLetterFilter) -> bool:
@@ -255,11 +259,7 @@ def _whole(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _group(
-    row: Record, period: Trend, arrived: Mapping[tuple[str, datetime], int]
-) -> DeadLetterGroup:
-    width = timedelta(seconds=period.bucket_seconds)
-    starts = (period.since + place * width for place in range(len(period.counts)))
-    counts = tuple(arrived.get((row["fingerprint"], start), 0) for start in starts)
+def _group(row: Record, period: Trend, arrived: Sequence[int]) -> DeadLetterGroup:
     values: dict[str, Any] = {**dict(row), "reason": Reason(row["reason"])}
-    return DeadLetterGroup(**values, trend=replace(period, counts=counts))
+    trend = Trend(period.since, period.bucket_seconds, tuple(arrived))
+    return DeadLetterGroup(**values, trend=trend)

@@ -31,7 +31,14 @@ from tidings.ledger.notifications.search import (
     summary,
 )
 from tidings.ledger.operators.rollups import Window
-from tidings.ledger.operators.statistics import EVERYTHING, Choice, Statistics, statistics
+from tidings.ledger.operators.statistics import (
+    EVERYTHING,
+    ChannelRates,
+    Choice,
+    Statistics,
+    channel_rates,
+    statistics,
+)
 from tidings.ledger.operators.test_data import Named, is_test
 from tidings.ledger.positions import Position
 from tidings.ledger.steps import PATIENCE
@@ -263,3 +270,8 @@ class Reports:
         """What ended in a period, from rollups; `details` as `statistics` has them."""
         async with self._database.connection() as connection:
             return await statistics(connection, window, choice, details=details)
+
+    async def channel_rates(self, window: Window) -> ChannelRates:
+        """How channels and providers fared in a period, tests left out."""
+        async with self._database.connection() as connection:
+            return await channel_rates(connection, window)

@@ -5,18 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from tidings.delivery.outcome import Reason
 from tidings.delivery.sink import SINK
-from tidings.delivery.states import State
 from tidings.ledger.database import Connection
 from tidings.ledger.notifications.counting import NO_TIME, RETRY_LATER
+from tidings.ledger.operators.rates import SUCCEEDED, UNFINISHED, OutcomeTally, Rates
 from tidings.ledger.operators.rollups import BEGINNING, Window
 
-SUCCEEDED: Final = frozenset({State.SENT.value, Reason.COPIES_REFUSED.value})
-WITHDRAWN: Final = frozenset({State.CANCELLED.value, State.SUPPRESSED.value})
-"""Ended on purpose: neither a success nor a failure."""
+__all__ = ["Choice", "Rates", "Statistics", "statistics"]
+
+NO_OUTCOME: Final = Rates()
 
 _MATCHING: Final = """
 ($4::text IS NULL OR tenant = $4) AND ($5::text[] IS NULL OR channel = ANY($5))
@@ -40,6 +39,8 @@ _SUMS: Final = (
     "sum(count)::bigint AS count, sum(attempts)::bigint AS attempts, "
     "sum(first_attempts)::bigint AS first_attempts"
 )
+_PLACE: Final = "floor(extract(epoch FROM {moment} - $1)::float8 / $3)::integer"
+"""Which bucket of the period a moment is in, the first being 0."""
 _BY_CHANNEL: Final = """
 SELECT since, channel, outcome, count, attempts, first_attempts FROM channel_rollups
  WHERE width = $3 AND since >= $1 AND since < $2
@@ -50,14 +51,14 @@ SELECT since, channel, outcome, count, attempts, first_attempts FROM outcome_rol
  WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING}
 """
 _DETAILED: Final = f"""
-SELECT since, channel, NULL::text AS category, outcome, NULL::text AS kind, {NO_TIME} AS bucket, {_SUMS}
+SELECT {_PLACE.format(moment="since")} AS place, channel, NULL::text AS category, outcome, {NO_TIME} AS bucket, {_SUMS}
   FROM ({{by_channel}}
          UNION ALL
-        SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, outcome, count, attempts, first_attempts
+        SELECT minute, channel, outcome, count, attempts, first_attempts
           FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}) AS counted
- GROUP BY since, channel, outcome
+ GROUP BY 1, channel, outcome
  UNION ALL
-SELECT NULL, NULL, category, outcome, NULL, bucket, {_SUMS}
+SELECT NULL, NULL, category, outcome, bucket, {_SUMS}
   FROM (SELECT found.* FROM unnest($10::int[], $11::timestamptz[], $12::timestamptz[]) AS part (width, since, until),
                LATERAL (SELECT category, outcome, bucket, {_SUMS} FROM outcome_rollups r
                          WHERE r.width = part.width AND r.since >= part.since AND r.since < part.until AND {_MATCHING}
@@ -72,57 +73,44 @@ DETAILED: Final = _DETAILED.format(by_channel=_BY_CHANNEL)
 period, for one, are read from rollups of days."""
 DETAILED_OF_SOME: Final = _DETAILED.format(by_channel=_BY_CHANNEL_OF_SOME)
 """The same of some categories or providers, which rollups by channel do not tell apart."""
+OF_CHANNELS: Final = f"""
+SELECT channel, provider, outcome, bucket, {_SUMS}
+  FROM (SELECT found.* FROM unnest($3::int[], $4::timestamptz[], $5::timestamptz[]) AS part (width, since, until),
+               LATERAL (SELECT channel, provider, outcome, bucket, {_SUMS} FROM outcome_rollups r
+                         WHERE r.width = part.width AND r.since >= part.since AND r.since < part.until AND provider <> $6
+                         GROUP BY channel, provider, outcome, bucket) AS found
+         UNION ALL
+        SELECT channel, provider, outcome, bucket, count, attempts, first_attempts
+          FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND provider <> $6) AS counted
+ GROUP BY channel, provider, outcome, bucket
+"""
+"""By channel and provider with percentiles, from the fewest rows that have it."""
 PLANNING: Final = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL work_mem = '32MB'"
 """A plan for any period, and a sort on disk, take twice as long."""
 COUNTED_SINCE: Final = f"SELECT min(since) FROM outcome_rollups WHERE width = {24 * 3600}"
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
-    """Outcomes of a period. A rate is None if there is nothing to divide by."""
+class ChannelSeries:
+    """Outcomes of one channel by time: a number for each bucket."""
 
-    attempted: int = 0
-    """Notifications whose first attempt ended, of each epoch."""
-    attempts: int = 0
-    """Attempts that ended, in which a provider was called."""
-    retried: int = 0
-    """Of those attempted, those whose first attempt has to be followed by another one."""
-    finished: int = 0
-    """Ended, but not cancelled or suppressed."""
-    succeeded: int = 0
-    failed: int = 0
-    """Ended otherwise: rejected, exhausted, expired, unknown …"""
-    p50: float | None = None
-    """Seconds from accepted, or due, to sent: half are faster. What was replayed is left out, for it waited for a person."""
-    p95: float | None = None
-    p99: float | None = None
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    """Attempts and ends by outcome."""
+    succeeded: list[int]
+    failed: list[int]
+    retried: list[int]
 
-    @property
-    def success_rate(self) -> float | None:
-        """Share that succeeded of those that ended."""
-        return self.succeeded / self.finished if self.finished else None
+    @classmethod
+    def of(cls, buckets: int) -> Self:
+        """One in which nothing happened."""
+        return cls([0] * buckets, [0] * buckets, [0] * buckets)
 
-    @property
-    def attempt_success_rate(self) -> float | None:
-        """Share of the attempts that delivered: what a provider did, whatever became of the others later."""
-        return self.succeeded / self.attempts if self.attempts else None
-
-    @property
-    def failure_rate(self) -> float | None:
-        """Share that did not succeed of those that ended."""
-        return self.failed / self.finished if self.finished else None
-
-    @property
-    def retry_rate(self) -> float | None:
-        """Share of those attempted that needed more than one attempt."""
-        return self.retried / self.attempted if self.attempted else None
-
-    @property
-    def attempts_each(self) -> float | None:
-        """Attempts for each notification that was attempted."""
-        return self.attempts / self.attempted if self.attempted else None
+    def add(self, place: int, outcome: str, count: int, first_attempts: int) -> None:
+        """Count an outcome in a bucket, as `Rates` do."""
+        if outcome == RETRY_LATER:
+            self.retried[place] += first_attempts
+        elif outcome in SUCCEEDED:
+            self.succeeded[place] += count
+        elif outcome not in UNFINISHED:
+            self.failed[place] += count
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +129,20 @@ class Statistics:
     providers: Mapping[str, Mapping[str, Rates]] = field(default_factory=dict)
     """By channel and the name under which attempts record the provider; unless details are asked for. An attempt counts
     for the provider that it ended with: what a fallback made good is its own success."""
-    series: Mapping[str, Sequence[Rates]] = field(default_factory=dict)
-    """By channel, the rates of each bucket, without percentiles; only if details are asked for."""
+    series: Mapping[str, ChannelSeries] = field(default_factory=dict)
+    """By channel; only if details are asked for."""
     categories: Mapping[str, Rates] = field(default_factory=dict)
     """By category; only if details are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRates:
+    """How channels and providers fare in a period; those that had no outcome are left out."""
+
+    window: Window
+    channels: Mapping[str, Rates]
+    providers: Mapping[str, Mapping[str, Rates]]
+    """As `Statistics` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,113 +190,103 @@ async def statistics(
     return _detailed(window, first, rows) if details else _summed(window, first, rows)
 
 
+async def channel_rates(connection: Connection, window: Window) -> ChannelRates:
+    """Read the rates of channels and providers, tests left out."""
+    parts = [list(column) for column in zip(*window.parts(), strict=True)]
+    async with connection.transaction(readonly=True):
+        await connection.execute(PLANNING)
+        rows = await connection.fetch(OF_CHANNELS, window.since, window.until, *parts, SINK)
+    by_channel = defaultdict[str, OutcomeTally](OutcomeTally)
+    by_provider = defaultdict[str, defaultdict[str, OutcomeTally]](
+        lambda: defaultdict(OutcomeTally)
+    )
+    for channel, provider, *numbers in rows:
+        by_channel[channel].add(*numbers)
+        if provider:
+            by_provider[channel][provider].add(*numbers)
+    channels = {name: tally.rates() for name, tally in by_channel.items()}
+    return ChannelRates(window, channels, _of_providers(by_provider))
+
+
 def _summed(window: Window, first: datetime | None, rows: Iterable[Any]) -> Statistics:
     """From rows of `STATISTICS`."""
-    by_time, by_channel = defaultdict[datetime, list[Any]](list), defaultdict[str, list[Any]](list)
-    by_provider = defaultdict[str, defaultdict[str, list[Any]]](lambda: defaultdict(list))
+    by_time, by_channel = (
+        defaultdict[datetime, OutcomeTally](OutcomeTally),
+        defaultdict[str, OutcomeTally](OutcomeTally),
+    )
+    by_provider = defaultdict[str, defaultdict[str, OutcomeTally]](
+        lambda: defaultdict(OutcomeTally)
+    )
     errors: Counter[str] = Counter()
-    for row in rows:
-        if row["since"] is not None:
-            by_time[row["since"]].append(row)
-        elif row["channel"] is not None:
-            by_channel[row["channel"]].append(row)
-            if row["provider"]:
-                by_provider[row["channel"]][row["provider"]].append(row)
-        elif row["kind"]:
-            errors[row["kind"]] += row["count"]
+    for since, channel, provider, outcome, kind, bucket, count, attempts, first_attempts in rows:
+        if since is not None:
+            by_time[since].add(outcome, bucket, count, attempts, first_attempts)
+        elif channel is not None:
+            by_channel[channel].add(outcome, bucket, count, attempts, first_attempts)
+            if provider:
+                by_provider[channel][provider].add(outcome, bucket, count, attempts, first_attempts)
+        elif kind:
+            errors[kind] += count
     return Statistics(
         window,
         first,
-        rates(row for found in by_channel.values() for row in found),
-        MappingProxyType({name: rates(by_channel[name]) for name in sorted(by_channel)}),
-        [(since, rates(by_time.get(since, ()))) for since in _starts(window)],
+        _total(by_channel.values()),
+        MappingProxyType({name: by_channel[name].rates() for name in sorted(by_channel)}),
+        [(since, _rates(by_time.get(since))) for since in _starts(window)],
         MappingProxyType(dict(errors.most_common())),
-        {
-            channel: {name: rates(found[name]) for name in sorted(found)}
-            for channel, found in sorted(by_provider.items())
-        },
+        _of_providers(by_provider),
     )
 
 
 def _detailed(window: Window, first: datetime | None, rows: Iterable[Any]) -> Statistics:
     """From rows of `DETAILED`."""
-    by_channel = defaultdict[str, defaultdict[datetime, list[Any]]](lambda: defaultdict(list))
-    by_time, by_category = defaultdict[datetime, list[Any]](list), defaultdict[str, list[Any]](list)
-    for row in rows:
-        if row["category"] is not None:
-            by_category[row["category"]].append(row)
-        else:
-            by_channel[row["channel"]][row["since"]].append(row)
-            by_time[row["since"]].append(row)
     starts = _starts(window)
+    series = defaultdict[str, ChannelSeries](lambda: ChannelSeries.of(len(starts)))
+    by_time, by_channel = (
+        defaultdict[int, OutcomeTally](OutcomeTally),
+        defaultdict[str, OutcomeTally](OutcomeTally),
+    )
+    by_category = defaultdict[str, OutcomeTally](OutcomeTally)
+    for place, channel, category, outcome, bucket, count, attempts, first_attempts in rows:
+        if category is not None:
+            by_category[category].add(outcome, bucket, count, attempts, first_attempts)
+        else:
+            series[channel].add(place, outcome, count, first_attempts)
+            by_channel[channel].add(outcome, bucket, count, attempts, first_attempts)
+            by_time[place].add(outcome, bucket, count, attempts, first_attempts)
     return Statistics(
         window,
         first,
-        rates(row for found in by_category.values() for row in found),
-        {
-            name: rates(row for found in by_channel[name].values() for row in found)
-            for name in sorted(by_channel)
-        },
-        [(since, rates(by_time.get(since, ()))) for since in starts],
+        _total(by_category.values()),
+        {name: by_channel[name].rates() for name in sorted(by_channel)},
+        [(since, _rates(by_time.get(place))) for place, since in enumerate(starts)],
         {},
-        series={
-            name: [rates(by_channel[name].get(since, ())) for since in starts]
-            for name in sorted(by_channel)
-        },
-        categories={name: rates(by_category[name]) for name in sorted(by_category)},
+        series={name: series[name] for name in sorted(series)},
+        categories={name: by_category[name].rates() for name in sorted(by_category)},
     )
+
+
+def _of_providers(
+    tallies: Mapping[str, Mapping[str, OutcomeTally]],
+) -> Mapping[str, Mapping[str, Rates]]:
+    return {
+        channel: {name: found[name].rates() for name in sorted(found)}
+        for channel, found in sorted(tallies.items())
+    }
+
+
+def _total(parts: Iterable[OutcomeTally]) -> Rates:
+    total = OutcomeTally()
+    for part in parts:
+        total.include(part)
+    return total.rates()
+
+
+def _rates(tally: OutcomeTally | None) -> Rates:
+    return NO_OUTCOME if tally is None else tally.rates()
 
 
 def _starts(window: Window) -> Sequence[datetime]:
     count = round((window.until - window.since).total_seconds() / window.width)
-    return [
-        (window.since + timedelta(seconds=place * window.width)).astimezone(UTC)
-        for place in range(count)
-    ]
-
-
-def rates(rows: Iterable[Mapping[str, Any]]) -> Rates:
-    """Add up rows of `STATISTICS`."""
-    outcomes: Counter[str] = Counter()
-    times: Counter[int] = Counter()
-    attempts = attempted = retried = 0
-    for row in rows:
-        outcomes[row["outcome"]] += row["count"]
-        attempts += row["attempts"]
-        attempted += row["first_attempts"]
-        if row["outcome"] == RETRY_LATER:
-            retried += row["first_attempts"]
-        if row["bucket"] != NO_TIME:
-            times[row["bucket"]] += row["count"]
-    ended = {name: n for name, n in outcomes.items() if name not in {RETRY_LATER, *WITHDRAWN}}
-    succeeded = sum(n for name, n in ended.items() if name in SUCCEEDED)
-    finished = sum(ended.values())
-    return Rates(
-        attempted,
-        attempts,
-        retried,
-        finished,
-        succeeded,
-        finished - succeeded,
-        percentile(times, 0.5),
-        percentile(times, 0.95),
-        percentile(times, 0.99),
-        MappingProxyType(dict(sorted(outcomes.items()))),
-    )
-
-
-def percentile(times: Mapping[int, int], share: float) -> float | None:
-    """Seconds within which this share of them lies, from a histogram by `tidings_bucket`: wrong by a fifth at most.
-
-    Within a bucket, values are taken to be spread evenly on a logarithmic scale.
-    """
-    total = sum(times.values())
-    if not total:
-        return None
-    rank, below = share * total, 0
-    for bucket in sorted(times):
-        if below + times[bucket] >= rank:
-            inside = (rank - below) / times[bucket]
-            return float(2 ** ((bucket - 1 + inside) / 2)) / 1000
-        below += times[bucket]
-    raise AssertionError("a share is at most 1")
+    since, width = window.since.astimezone(UTC), timedelta(seconds=window.width)
+    return [since + place * width for place in range(count)]

@@ -70,7 +70,8 @@ class DeadLetterGroupView:
         cls, group: DeadLetterGroup, notes: Sequence[GroupNote], owners: Sequence[GroupOwner]
     ) -> Self:
         """What is shown of one."""
-        masked = replace(group, message=discreet(group.message))
+        message = discreet(group.message)
+        masked = group if message == group.message else replace(group, message=message)
         return cls(masked, tuple(notes), tuple(owners))
 
     def as_data(self) -> dict[str, Any]:
