@@ -31,17 +31,19 @@ from tests.support.inbox_operations import Operations
 log = structlog.get_logger(__name__)
 
 HOW: Final = dict(word.split("=") for word in os.environ.get("INBOX_TEST", "").split())
-COUNT: Final = int(HOW.get("operations", "10000"))
+COUNT: Final = int(HOW.get("operations", "3000"))
 SEED: Final = int(HOW.get("seed", random.SystemRandom().getrandbits(32)))
 PLAYERS: Final = 12
 OWNERS: Final = [Owner(tenant, user) for tenant in ("default", "acme") for user in ("ada", "bob")]
 KINDS: Final = (SocketFollower, SocketFollower, StreamFollower, AskingFollower)
 QUIET_WITHIN: Final = 60.0
 """Seconds until everything is delivered, has woken and has expired, and every client knows of it."""
+RARE: Final = max(1.0, 10_000 / COUNT)
+"""How much more often what happens a few times in ten thousand operations happens in fewer."""
 WEIGHTS: Final = {
     "deliver": 35.0,
     "redeliver": 4.0,
-    "burst": 0.05,
+    "burst": 0.05 * RARE,
     "change_silently": 3.0,
     "mark": 25.0,
     "mark_all": 5.0,
@@ -50,11 +52,11 @@ WEIGHTS: Final = {
     "spy": 3.0,
     "nap": 2.0,
     "purge": 1.0,
-    "erase": 0.05,
-    "kill_api": 0.06,
-    "kill_worker": 0.04,
-    "kill_scheduler": 0.02,
-    "cut_hints": 0.1,
+    "erase": 0.05 * RARE,
+    "kill_api": 0.06 * RARE,
+    "kill_worker": 0.04 * RARE,
+    "kill_scheduler": 0.02 * RARE,
+    "cut_hints": 0.1 * RARE,
 }
 
 
