@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, out, print_json
-from tidings.cli.edit_report import show_sample_edits
+from tidings.cli.edit_report import show_sample_edits, show_trial
 from tidings.cli.hints import print_suggestions
 from tidings.cli.job_views import print_why_not_finished, run_watched
 from tidings.cli.options import actor, ask
@@ -85,6 +85,7 @@ def _confirm(chosen: JobPreview, *, reveal: bool) -> None:
         id = IdPrefix.parse(str(job.id))
         chosen = ask(lambda backend: show(backend, actor(), id, reveal=True))
     show_sample_edits(chosen.edits, SHOWN, err)
+    show_trial(chosen.trial, job.items, err)
     verb = "Edit and replay" if job.then_replay else "Edit"
     try:
         typer.confirm(f"{verb} {counted(job.items, 'dead letter')}?", abort=True, err=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 from tidings.cli.console import err, out
 from tidings.cli.terminal import SafeConsole, escape
 from tidings.operations.dead_letters.edits import EditView
-from tidings.operations.dead_letters.field_changes import SampledEdit
+from tidings.operations.dead_letters.field_changes import EditTrial, SampledEdit, trial_in_words
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 
 STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
@@ -42,6 +42,12 @@ def show_sample_edits(
             to.print("It is so already.")
         else:
             show_changes(edit.changes, to)
+
+
+def show_trial(trial: EditTrial | None, items: int, to: SafeConsole = out) -> None:
+    """Print how many of the first dead letters of a job an edit would leave as they are."""
+    if trial is not None:
+        to.print(trial_in_words(trial, items))
 
 
 def show_edits(done: EditView) -> None:

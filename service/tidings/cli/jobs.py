@@ -11,7 +11,7 @@ from tidings.cli import replay_options as how
 from tidings.cli.commands import Commands
 from tidings.cli.console import STOPPED, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
-from tidings.cli.edit_report import show_sample_edits
+from tidings.cli.edit_report import show_sample_edits, show_trial
 from tidings.cli.hints import print_next_page
 from tidings.cli.job_views import item_table, job_details, job_table, watching
 from tidings.cli.options import AsJson, Cursor, StartsIn, Tenant, actor, ask, id_prefix
@@ -104,6 +104,7 @@ def preview(id: JobId, as_json: AsJson = False) -> None:
     if view.entries:
         out.print(table([shown.entry for shown in view.entries]))
     show_sample_edits(view.edits)
+    show_trial(view.trial, view.job.items)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from tests.support.worker_rig import eventually
 from tidings.delivery.errors import InvalidRequest, Rejected
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
-from tidings.operations.dead_letters.field_changes import FieldChange
+from tidings.operations.dead_letters.field_changes import EditTrial, FieldChange
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobEdit
@@ -116,6 +116,36 @@ async def test_exactly_what_was_seen_is_edited_and_each_has_its_result(
     assert (job["change"], json.loads(str(job["edit"]))["set"]) == (None, {"locale": "de"})
     (audit,) = await rig.fetch("SELECT note FROM operator_actions WHERE action = 'job running'")
     assert audit["note"] == "wrong language"
+
+
+async def test_how_many_would_be_invalid_is_seen_before_and_no_result_quotes_a_person(
+    rig: DeadLetterRig, tidings: Tidings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, entity = {"user_id": "ada-" * 100}, {"entity": "ada@example.com"}
+    bodies = [json.loads(written()) for _ in range(3)]
+    letters = await rig.archived(*(json.dumps(body).encode() for body in bodies))
+    for id_, body, more in zip(letters, bodies, ({}, long, entity), strict=True):
+        changed = json.dumps({**body, **more}).encode()
+        await rig.fetch("UPDATE dead_letters SET body = $2 WHERE id = $1", id_, changed)
+    preview = await looked_at(rig, FieldChange(("entity.type=order", "entity.id=ada-7")))
+    assert preview.trial == EditTrial(3, 2)
+    assert preview.as_data()["edit_trial"] == {"looked_at_count": 3, "invalid_count": 2}
+    shown = await tidings("jobs", "preview", str(preview.job.id))
+    assert "Of all 3 that were looked at, 2 would be invalid and are left as they are." in shown.out
+    monkeypatch.setattr(previews, "TRIED", 1)
+    async with rig.backend() as backend:
+        seen = await previews.show(backend, JANE, IdPrefix.parse(str(preview.job.id)))
+    assert seen.trial is not None
+    assert seen.trial.looked_at == 1
+    async with rig.hosting(seen=False):
+        id = await begun(rig, preview)
+        await reaches(rig, id, JobState.FINISHED)
+    found = await results(rig, id)
+    assert [found[it][0] for it in letters] == ["edited", "malformed", "malformed"]
+    assert found[letters[1]][1].startswith("user_id: ")
+    assert found[letters[2]][1] == "entity.type: entity is no object"
+    kept = await rig.fetch("SELECT detail FROM job_items WHERE detail LIKE '%ada%'")
+    assert kept == []
 
 
 async def test_an_edit_whose_scheduler_is_killed_is_continued_and_nothing_is_edited_or_sent_twice(

@@ -87,6 +87,14 @@ class JobReply(ReplyModel):
     """Of an edit: whether what is edited is replayed."""
 
 
+class EditTrialReply(ReplyModel):
+    """How many of the first dead letters, 200 at most, an edit would leave as they are."""
+
+    looked_at_count: int
+    invalid_count: int
+    """Those that would be no valid notifications."""
+
+
 class SampleEditReply(ReplyModel):
     """What an edit changes in one dead letter."""
 
@@ -106,6 +114,8 @@ class JobPreviewReply(JobReply):
     """A few of its entries of the outbox."""
     sample_edits: list[SampleEditReply]
     """Of an edit that has not ended: what it changes in these."""
+    edit_trial: EditTrialReply | None
+    """Of an edit that is not started."""
 
 
 class JobPageReply(PageReply[JobReply]):
@@ -193,6 +203,7 @@ JOB_PREVIEW: Final[dict[str, Any]] = {
     "sample": [DEAD_LETTER],
     "sample_outbox_entries": [],
     "sample_edits": [],
+    "edit_trial": None,
 }
 JOB_ITEM: Final[dict[str, Any]] = {
     "position": 1,

@@ -17,6 +17,7 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.operations import dispatching
 from tidings.operations.dead_letters import plan
+from tidings.operations.dead_letters.field_changes import trial_in_words
 from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
@@ -143,6 +144,8 @@ async def job_page(
         "sample": found.sample,
         "entries": found.entries,
         "edits": found.edits,
+        "trial": found.trial and trial_in_words(found.trial, job.items),
+        "invalid": found.trial.invalid if found.trial else 0,
         "revealed": reveal,
         "results": chosen,
         "speed": _speed(job),

@@ -12,6 +12,7 @@ from tidings.delivery.archiving import RefusedReplay, ReplayRefusal, refusal
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.states import State
+from tidings.ledger.dead_letters.edit_notes import faults_of
 from tidings.ledger.dead_letters.rows import ExpiresAt, first_attempt, status
 from tidings.ledger.notifications.conflicts import is_body_of
 from tidings.ledger.notifications.idempotency import KeyUse
@@ -126,7 +127,7 @@ def _read_one(row: Record, *, force: bool) -> Readable | NotReplayed:
     try:
         return Readable(row, parse(row["body"]))
     except InvalidNotification as invalid:
-        return NotReplayed(row["id"], ReplayRefusal.MALFORMED, str(invalid))
+        return NotReplayed(row["id"], ReplayRefusal.MALFORMED, faults_of(invalid))
 
 
 def _closed(state: DeadLetterState, *, force: bool) -> RefusedReplay | None:

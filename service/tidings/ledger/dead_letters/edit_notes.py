@@ -1,13 +1,21 @@
-"""What an edit of a dead letter changed, as history tells it: the fields' names, and never their values."""
+"""What an edit of a dead letter changed, or why it can't be, as it is kept: the fields' names, and never their values."""
 
 import json
 import re
 from typing import Any, Final
 
+from tidings_events import InvalidNotification
+from tidings_events.problems import without_values
+
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}(\.[A-Za-z_][A-Za-z0-9_]{0,39})?")
 """The parts that may be shown: other quoted text of a producer may name a person."""
 MOST: Final = 10
 """Names that are told."""
+
+
+def faults_of(invalid: InvalidNotification) -> str:
+    """Why a body is no notification; jobs keep it for weeks, where an erasure does not look for people."""
+    return "; ".join(map(without_values, invalid.problems))
 
 
 def edited_fields(before: bytes, after: bytes) -> str:

@@ -17,7 +17,7 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.search_fields import SearchFields, read_search_fields
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.dead_letters.edit_notes import edited_fields
+from tidings.ledger.dead_letters.edit_notes import edited_fields, faults_of
 from tidings.ledger.dead_letters.rows import (
     FAILURE_COLUMNS,
     INTRODUCE_FAILED,
@@ -31,7 +31,7 @@ from tidings.ledger.notifications import rows
 from tidings_events import InvalidNotification, Notification, parse
 
 Change: TypeAlias = Callable[[bytes], bytes]
-"""Makes one body of another; may raise `Refused`."""
+"""Makes one body of another; may raise `Refused`, which quotes nothing of the body: jobs keep what it says."""
 
 LOCK: Final = """
 SELECT id, state, notification_id, epoch, reason, kind, message, routing_key, dead_lettered_at, supersedes,
@@ -343,8 +343,9 @@ def _draft(old: Record, change: Change) -> _Draft | NotEdited:
     try:
         body = change(old["body"])
         notification = parse(body)
-    except (Refused, InvalidNotification) as refused:
-        return NotEdited(dead_letter, NoEdit.MALFORMED, str(refused))
+    except (Refused, InvalidNotification) as fault:
+        why = str(fault) if isinstance(fault, Refused) else faults_of(fault)
+        return NotEdited(dead_letter, NoEdit.MALFORMED, why)
     if body == old["body"]:
         return NotEdited(dead_letter, NoEdit.UNCHANGED, "nothing would change")
     unread = old["reason"] == Reason.MALFORMED and old["supersedes"] is None

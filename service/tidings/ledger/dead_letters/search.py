@@ -39,6 +39,9 @@ SELECT id, notification_id, state FROM dead_letters WHERE id = ANY($1::uuid[])
 ALIKE_AT_MOST: Final = 100
 """Dead letters that are looked at to see whether they are all of one notification."""
 
+OPEN_BODIES: Final = f"""
+SELECT body FROM dead_letters WHERE id = ANY($1::uuid[]) AND state = '{DeadLetterState.OPEN}' AND octet_length(body) <= $2
+"""
 TOO_LATE: Final = (
     "(d.reason = 'expired' AND d.supersedes IS NULL OR coalesce(n.expires_at <= now(), false))"
 )
@@ -135,6 +138,12 @@ class DeadLetterSearch:
         values = dict(row)
         body: bytes = values.pop("body")
         return StoredDeadLetter.of(values), body
+
+    async def open_bodies(self, ids: Sequence[UUID], longest: int) -> Sequence[bytes]:
+        """The bodies of those that are open, and no longer than so many bytes."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(OPEN_BODIES, ids, longest)
+        return [row["body"] for row in rows]
 
     async def list(
         self, wanted: DeadLetterFilter, limit: int, after: Position | None = None

@@ -189,7 +189,7 @@ def _assign(notification: dict[str, Any], assignment: str, numbers: NumbersAsWri
     for parent in parents:
         inner = place.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise Refused(f"{assignment!r}: {parent} is no object")
+            raise Refused(f"{path.strip()}: {parent} is no object")
         place = inner
     place[last] = _value(value, numbers)
 

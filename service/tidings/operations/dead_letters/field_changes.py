@@ -138,6 +138,38 @@ class SampledEdit:
     """Why it can't be edited so."""
 
 
+@dataclass(frozen=True, slots=True)
+class EditTrial:
+    """What an edit would do to some of the dead letters of a job."""
+
+    looked_at: int
+    invalid: int
+    """Of these, those that can't be edited so, or would be no valid notifications: they are left as they are."""
+
+
+def trial_in_words(trial: EditTrial, items: int) -> str:
+    """A sentence of it.
+
+    Args:
+        trial: It.
+        items: Dead letters of the job.
+    """
+    some = f"the first {trial.looked_at:,}" if trial.looked_at < items else f"all {items:,}"
+    if not trial.invalid:
+        return f"Of {some} that were looked at, none would be invalid."
+    are = "are left as they are" if trial.invalid > 1 else "is left as it is"
+    return f"Of {some} that were looked at, {trial.invalid:,} would be invalid and {are}."
+
+
+def is_possible(body: bytes, change: FieldChange) -> bool:
+    """Whether a body can be changed so, and is a valid notification then."""
+    try:
+        checked(change(body))
+    except Refused:
+        return False
+    return True
+
+
 def sample_of(body: bytes, change: FieldChange, *, reveal: bool) -> SampledEdit:
     """What a change makes of a body.
 

@@ -46,7 +46,9 @@ def test_a_field_is_set_to_json_or_else_to_text(
 
 @pytest.mark.parametrize("assignment", ["recipient", "=x", "a..b=1", ".a=1", "subject.inner=1"])
 def test_an_assignment_that_leads_nowhere_is_refused(assignment: str) -> None:
-    with pytest.raises(TidingsError, match=re.escape(repr(assignment))) as refusal:
+    with pytest.raises(
+        TidingsError, match=re.escape(assignment.partition("=")[0] or assignment)
+    ) as refusal:
         with_fields(BODY, [assignment])
     assert "--" not in str(refusal.value)
 
