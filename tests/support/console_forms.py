@@ -1,10 +1,18 @@
-"""The forms of a page of the console: where each would be sent, and by which buttons."""
+"""The forms of a page of the console: where each would be sent, by which buttons, and with which fields."""
 
+import re
 from dataclasses import dataclass
+from html import unescape
 from html.parser import HTMLParser
+from typing import Final
 from urllib.parse import urlsplit
 
+from tests.support.console_rig import Shown
+
 from tidings.console.page import ROOT, ConsolePage
+
+INPUT: Final = re.compile(r'<input [^>]*?name="([^"]+)"[^>]*?value="([^"]*)"')
+TEXTAREA: Final = re.compile(r'<textarea [^>]*?name="([^"]+)"[^>]*>\n?(.*?)</textarea>', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -66,3 +74,22 @@ def matches(page: ConsolePage, path: str) -> bool:
     return len(wanted) == len(given) and all(
         part.startswith("{") or part == other for part, other in zip(wanted, given, strict=True)
     )
+
+
+class EditForm:
+    """What a browser would send of the form of a page.
+
+    Args:
+        shown: The page.
+    """
+
+    def __init__(self, shown: Shown) -> None:
+        self.fields = {
+            name: unescape(value)
+            for pattern in (INPUT, TEXTAREA)
+            for name, value in pattern.findall(shown.html)
+        }
+
+    def typed(self, **changes: str) -> dict[str, str]:
+        """With some of its fields typed in; `__` stands for a full stop."""
+        return {**self.fields, **{name.replace("__", "."): text for name, text in changes.items()}}

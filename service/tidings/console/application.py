@@ -1,6 +1,5 @@
 """The ASGI application of the console: admits the visitor, finds the page, and shows errors as pages."""
 
-import gzip
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext, suppress
@@ -18,6 +17,7 @@ from tidings.console.cookies import Cookies
 from tidings.console.entrance import Entrance
 from tidings.console.forms import Form, read_form
 from tidings.console.guards import GUARDS
+from tidings.console.kept_forms import KeptForm, address_of, kept_form
 from tidings.console.page import (
     ROOT,
     Answer,
@@ -32,13 +32,16 @@ from tidings.console.page import (
 from tidings.console.pages import pages
 from tidings.console.problems import Forbidden, described
 from tidings.console.recollection import Recollection
-from tidings.console.rendering import MEDIA_TYPES, assets, environment
+from tidings.console.rendering import environment
+from tidings.console.replies import asset_reply, compressed
 from tidings.console.sessions import (
     NOTICE,
     SESSION,
+    ForeignForm,
     check_form,
     check_origin,
     form_token,
+    is_ours,
     visitor_of,
 )
 from tidings.console.visitors import Visitor
@@ -54,9 +57,6 @@ THEME_LASTS: Final = 365 * 86_400
 """Seconds."""
 IN_OUTAGES: Final = 1.0
 """Seconds for each use of PostgreSQL, where it has just not answered: what else there is to say is not held up."""
-FOR_EVER: Final = "public, max-age=31536000, immutable"
-WORTH_COMPRESSING: Final = 1_000
-"""Bytes."""
 
 
 class _Measured(NamedTuple):
@@ -80,14 +80,15 @@ class Console:
         self._services = ConsoleServices(backend, keyring)
         self._recollection = Recollection()
         self._templates = environment()
-        self._cookies = Cookies(backend.settings.console.url)
+        self._url = backend.settings.console.url
+        self._cookies = Cookies(self._url)
         listed = tuple(pages()) if served is None else tuple(served)
         self._templates.globals["served"] = {
             page.path: page for page in listed if page.method == "GET"
         }
         self._router = Router(
             [
-                Route(f"{ROOT}/assets/{{name}}", _asset),
+                Route(f"{ROOT}/assets/{{name}}", asset_reply),
                 *Entrance(self._services, self._html, self._form).routes(),
                 Route(f"{ROOT}/theme", self._theme, methods=["POST"]),
                 *(
@@ -126,8 +127,15 @@ class Console:
 
         async def endpoint(request: Request) -> Response:
             request.scope["route"] = measured
-            visitor, remembered = await self._visitor(page, request)
+            try:
+                visitor, remembered = await self._visitor(page, request)
+            except LedgerUnavailable:
+                if (kept := await kept_form(request, self._url)) is None:
+                    raise
+                return self._response(request, None, kept.page("unavailable", 503))
             if visitor is None:
+                if kept := await kept_form(request, self._url):
+                    return self._response(request, None, kept.page("ended", 401))
                 return self._to_sign_in(request)
             request.scope["tidings.visitor"] = visitor
             reason = visitor.why_not(
@@ -135,11 +143,15 @@ class Console:
             )
             if reason:
                 raise Forbidden(f"This {reason}.")
-            form = await self._form(request, visitor) if page.method == "POST" else Form()
+            form, ours = await self._sent(page, request, visitor)
             request_id: str = request.scope["tidings.request_id"]
             visit = Visit(self._services, request, request_id, visitor, form)
+            if not ours and page.shown_again is None:
+                kept = KeptForm(address_of(request), form)
+                return self._response(request, visitor, kept.page("renewed", 409))
+            handler = page.handler if ours or page.shown_again is None else page.shown_again
             with patient_for(IN_OUTAGES) if remembered else nullcontext():
-                answer = await page.handler(visit)
+                answer = await handler(visit)
             return self._response(request, visitor, answer)
 
         return endpoint
@@ -165,13 +177,33 @@ class Console:
             return await visitor_of(self._services.backend, request)
         return None
 
+    async def _sent(
+        self, page: ConsolePage, request: Request, visitor: Visitor
+    ) -> tuple[Form, bool]:
+        """The form of a request, and whether it is of this session: one of an earlier session is shown again.
+
+        Raises:
+            ForeignForm: It may be of another site.
+        """
+        if page.method == "GET":
+            return Form(), True
+        check_origin(request, self._url)
+        form = await read_form(request)
+        try:
+            check_form(visitor, form)
+        except ForeignForm:
+            if not is_ours(request, self._url):
+                raise
+            return form, False
+        return form, True
+
     async def _form(self, request: Request, visitor: Visitor) -> Form:
-        check_origin(request, self._services.backend.settings.console.url)
+        check_origin(request, self._url)
         form = await read_form(request)
         check_form(visitor, form)
         return form
 
-    def _response(self, request: Request, visitor: Visitor, answer: Answer) -> Response:
+    def _response(self, request: Request, visitor: Visitor | None, answer: Answer) -> Response:
         match answer:
             case Html(template, values, status):
                 return self._html(request, template, values, status, visitor)
@@ -212,7 +244,7 @@ class Console:
             }
         )
         html = body.encode(errors="replace")  # JSON may have half a character, UTF-8 may not
-        response = _compressed(request, html, "text/html; charset=utf-8", status, GUARDS)
+        response = compressed(request, html, "text/html; charset=utf-8", status, GUARDS)
         if notice:
             self._cookies.drop(response, NOTICE)
         return response
@@ -273,22 +305,3 @@ def _other_spelling(scope: Scope) -> str | None:
         return None
     query = scope["query_string"].decode("latin-1")
     return quote(tidied) + (f"?{query}" if query else "")
-
-
-async def _asset(request: Request) -> Response:
-    """A file that never changes under its address, so that it is loaded once by each browser."""
-    name = request.path_params["name"]
-    body = assets().get(name)
-    if body is None:
-        raise HTTPException(404)
-    headers = {"Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"}
-    return _compressed(request, body, MEDIA_TYPES[name.rpartition(".")[2]], 200, headers)
-
-
-def _compressed(
-    request: Request, body: bytes, media_type: str, status: int, headers: Any
-) -> Response:
-    sent = {"Vary": "Accept-Encoding, Cookie", **headers}
-    if len(body) > WORTH_COMPRESSING and "gzip" in request.headers.get("accept-encoding", ""):
-        body, sent["Content-Encoding"] = gzip.compress(body, 5, mtime=0), "gzip"
-    return Response(body, status, sent, media_type=media_type)

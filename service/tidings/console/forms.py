@@ -34,6 +34,11 @@ class Form(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._last)
 
+    @property
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """Names and values, as they were sent."""
+        return self._pairs
+
     def text(self, name: str) -> str:
         """A field without the blanks around it; empty if it is missing."""
         return self._last.get(name, "").strip()

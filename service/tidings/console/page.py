@@ -132,5 +132,8 @@ class ConsolePage:
     """Whether it concerns all tenants, so that a person of one may not use it."""
     live_only: bool = False
     """Whether it concerns what is no test, so that a person with a test key may not use it."""
+    shown_again: Handler | None = None
+    """Shows a form with what was sent, and does nothing: of an earlier session it is not carried out. None: a page that has
+    all forms shows its fields."""
     in_outages: bool = False
     """Whether it has something to say while PostgreSQL is unavailable: who was signed in a moment ago still sees it."""

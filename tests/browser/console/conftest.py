@@ -29,12 +29,15 @@ class Desk:
         self.rig = rig
 
     @asynccontextmanager
-    async def sitting(self, *scopes: str, key: str = "", **how: Any) -> AsyncIterator[Page]:
+    async def sitting(
+        self, *scopes: str, key: str = "", refused: int = 0, **how: Any
+    ) -> AsyncIterator[Page]:
         """Somebody signed in, with a key of these scopes or of all; no script of the page may have failed at the end.
 
         Args:
             scopes: Of the key.
             key: Another key.
+            refused: The status that scripts of the page get on purpose.
             how: Of the browser's context: `viewport`, `color_scheme`, `java_script_enabled` …
         """
         how.setdefault("viewport", {"width": 1280, "height": 800})
@@ -55,7 +58,9 @@ class Desk:
             "response",
             lambda response: (
                 faults.append(response.url)
-                if response.status >= 400 and response.request.resource_type != "document"
+                if response.status >= 400
+                and response.status != refused
+                and response.request.resource_type != "document"
                 else None
             ),
         )

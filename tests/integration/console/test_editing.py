@@ -1,34 +1,15 @@
 """One dead letter edited in the console: in fields or as JSON, looked at, stored with a reason, and sent."""
 
 import json
-import re
-from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from tests.support.console_rig import ConsoleRig, Person, Shown
+from tests.support.console_forms import EditForm
+from tests.support.console_rig import ConsoleRig, Person
 from tests.support.stored_dead_letters import store_dead_letter
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-INPUT = re.compile(r'<input [^>]*?name="([^"]+)"[^>]*?value="([^"]*)"')
-TEXTAREA = re.compile(r'<textarea [^>]*?name="([^"]+)"[^>]*>\n?(.*?)</textarea>', re.DOTALL)
-
-
-class EditForm:
-    """What a browser would send of the form of a page."""
-
-    def __init__(self, shown: Shown) -> None:
-        self.fields = {
-            name: unescape(value)
-            for pattern in (INPUT, TEXTAREA)
-            for name, value in pattern.findall(shown.html)
-        }
-
-    def typed(self, **changes: str) -> dict[str, str]:
-        """With some of its fields typed in; `__` stands for a full stop."""
-        return {**self.fields, **{name.replace("__", "."): text for name, text in changes.items()}}
 
 
 async def stored(console: ConsoleRig, group: str, **fields: Any) -> str:

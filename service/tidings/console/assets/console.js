@@ -238,7 +238,11 @@ async function check(form, source) {
   const turn = ++checking;
   const body = new URLSearchParams(new FormData(form));
   const reply = await fetch(form.dataset.check, { method: 'POST', body }).catch(() => null);
-  if (turn !== checking || !reply?.ok) return;
+  if (turn !== checking || !reply) return;
+  const line = (tag, text, kind = '') => Object.assign(document.createElement(tag), { textContent: text, className: kind });
+  const problem = (text) => form.querySelector('[data-problems]').replaceChildren(line('p', text, 'error'));
+  if ([401, 409].includes(reply.status)) problem('Your session has ended. Press Check to go on: what you typed is kept.');
+  if (!reply.ok) return;
   const { problems, changes, values } = await reply.json();
   for (const [name, value] of Object.entries(values)) {
     const it = form.elements.namedItem(name);
@@ -248,7 +252,6 @@ async function check(form, source) {
     const name = it.name.startsWith('field.') && it.name.slice(6);
     if (name) it.setAttribute('aria-invalid', problems.some((text) => text.startsWith(name)));
   }
-  const line = (tag, text, kind = '') => Object.assign(document.createElement(tag), { textContent: text, className: kind });
   form.querySelector('[data-problems]').replaceChildren(...problems.map((text) => line('p', text, 'error')));
   const shown = (changes ?? ['Nothing yet.']).filter((text) => !/^(---|\+\+\+|@@)/.test(text));
   form.querySelector('[data-changes]').replaceChildren(...shown.map(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from tidings.console.drafts import FIELD, EditedBody, draft_of, fields_in, typed
 from tidings.console.equivalents import command, curl
+from tidings.console.kept_forms import AGAIN
 from tidings.console.page import Answer, ConsolePage, Html, JsonAnswer, SeeOther, Visit
 from tidings.console.pages.dead_letter import BECAME, current, named_dead_letter
 from tidings.console.problems import Forbidden
@@ -127,6 +128,11 @@ async def _save(visit: Visit) -> Answer:
     return SeeOther(f"/jobs/{job.id}", f"The edit was stored. {STARTED}")
 
 
+async def _again(visit: Visit) -> Html:
+    id_, body = await _opened(visit)
+    return await _page(visit, id_, typed(body, visit.form), AGAIN)
+
+
 def _objection(draft: EditedBody, note: str) -> str:
     """Why a draft is not stored; empty if nothing speaks against it."""
     if draft.problems:
@@ -140,6 +146,8 @@ def _objection(draft: EditedBody, note: str) -> str:
 
 PAGES: Final = (
     ConsolePage("GET", "/failures/dead-letters/{id}/edit", _edit, Scope.OPERATE),
-    ConsolePage("POST", "/failures/dead-letters/{id}/edit", _save, Scope.OPERATE),
+    ConsolePage(
+        "POST", "/failures/dead-letters/{id}/edit", _save, Scope.OPERATE, shown_again=_again
+    ),
     ConsolePage("POST", "/failures/dead-letters/{id}/check", _check, Scope.OPERATE),
 )

@@ -1,0 +1,114 @@
+"""What was typed survives the end of a session and an outage: it comes back, and is sent again by a click."""
+
+import re
+from html import unescape
+from typing import Final
+
+import pytest
+from tests.support.console_forms import EditForm
+from tests.support.console_rig import ConsoleRig, Shown, console_serving
+from tests.support.relay import Relay
+from tests.support.stored_dead_letters import store_dead_letter
+
+from tidings.console import sessions
+from tidings.settings import Settings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BROWSER: Final = {"Sec-Fetch-Site": "same-origin"}
+"""What a browser says of a form that a page of ours sends."""
+ELSEWHERE: Final[tuple[dict[str, str], ...]] = (
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://evil.example"},
+    {},
+)
+
+
+def kept(shown: Shown) -> dict[str, str]:
+    """The fields that a page has hidden, without the form's token."""
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', shown.html, re.S)
+    return {name: unescape(value) for name, value in found if name != "csrf"}
+
+
+async def end_sessions(console: ConsoleRig) -> None:
+    """Let everybody's session end."""
+    await console.api.execute("DELETE FROM console_sessions")
+
+
+async def state_of(console: ConsoleRig, id_: str) -> str:
+    """The state of a dead letter."""
+    [row] = await console.api.fetch("SELECT state FROM dead_letters WHERE id = $1", id_)
+    return str(row["state"])
+
+
+async def test_an_edit_comes_back_as_it_was_typed_and_is_sent_by_another_click(
+    console: ConsoleRig,
+) -> None:
+    id_ = str(await store_dead_letter(console.api, "5e55"))
+    edit, person = f"/failures/dead-letters/{id_}/edit", await console.person()
+    form = EditForm(await person.get(edit))
+    typed = form.typed(field__body="Dear Ada,\n\nhello <b>", note="a typo", do="send")
+    await end_sessions(console)
+    for _ in range(2):  # it can wait until one has signed in
+        shown = await person.send(edit, typed, headers=BROWSER)
+        assert (shown.status, "Your session has ended" in shown.text) == (401, True)
+        assert "Sign out" not in shown.text
+        assert {"csrf": typed["csrf"], **kept(shown)} == typed
+
+    await person.sign_in(await console.api.key())
+    shown = await person.send(edit, typed, headers=BROWSER)
+    form = EditForm(shown)
+    assert "Your session had ended, so nothing was done" in shown.text
+    assert (form.fields["field.body"], form.fields["note"]) == (typed["field.body"], "a typo")
+    assert await state_of(console, id_) == "open"
+    shown = await person.send(edit, form.typed(do="keep"), headers=BROWSER)
+    assert "The edit was stored" in shown.text
+    assert await state_of(console, id_) == "superseded"
+
+
+async def test_a_note_comes_back_and_is_kept_by_another_click(console: ConsoleRig) -> None:
+    await store_dead_letter(console.api, "5e56")
+    person, path = await console.person(name="jane"), "/failures/5e56/note"
+    await end_sessions(console)
+    old, note = person.csrf, "asked the customer, <ticket 4711>"
+    shown = await person.send(path, note=note, headers=BROWSER)
+    assert (shown.status, kept(shown)) == (401, {"note": note})
+    await person.sign_in(await console.api.key(name="jane"))
+    shown = await person.send(path, note=note, csrf=old, headers=BROWSER)
+    assert (shown.status, "You have signed in again" in shown.text) == (409, True)
+    assert "send it as jane: note asked the customer, <ticket 4711>" in shown.text
+    assert "asked the customer" not in (await person.get("/failures/5e56")).text
+    shown = await person.send(path, kept(shown), headers=BROWSER)
+    assert "asked the customer, <ticket 4711>" in shown.text
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+async def test_no_other_site_puts_words_into_a_page(
+    console: ConsoleRig, headers: dict[str, str]
+) -> None:
+    await store_dead_letter(console.api, "5e57")
+    person, path = await console.person(), "/failures/5e57/note"
+    shown = await person.send(path, note="Call 555-0100 now", csrf="", headers=headers)
+    assert (shown.status, "555" in shown.html) == (409, False)
+    await end_sessions(console)
+    shown = await person.send(path, note="Call 555-0100 now", headers=headers)
+    assert (shown.path.partition("?")[0], "555" in shown.html) == ("/console/sign-in", False)
+
+
+async def test_a_form_waits_for_postgresql(
+    console_database_url: str, console_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Relay(console_database_url) as relay:
+        monkeypatch.setenv("TIDINGS_DATABASE_URL", relay.url)
+        async with console_serving(Settings().check()) as console:
+            await store_dead_letter(console.api, "5e58")
+            person = await console.person()
+            monkeypatch.setattr(sessions, "PATIENCE", 0.5)
+            relay.stall()
+            shown = await person.send("/failures/5e58/note", note="known", headers=BROWSER)
+            assert (shown.status, kept(shown)) == (503, {"note": "known"})
+            assert "PostgreSQL is unavailable Nothing was done." in shown.text
+            relay.go_on()
+            shown = await person.send("/failures/5e58/note", kept(shown), headers=BROWSER)
+            assert "The note was kept" in shown.text
