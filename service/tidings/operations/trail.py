@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from tidings.ledger.operators.trail import TrailEntry, TrailFilters
+from tidings.ledger.operators.trail import TrailEntry, TrailFilters, TrailPlace
 from tidings.ledger.positions import Position
 from tidings.operations import cursors
 from tidings.operations.backend import Backend
 from tidings.operations.pages import PageView, page_of
 
-__all__ = ["TrailEntryView", "TrailFilters", "TrailRequest", "read"]
+__all__ = ["TrailEntryView", "TrailFilters", "TrailPageView", "TrailRequest", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,35 @@ class TrailEntryView:
         return cls(entry.at, entry.actor, entry.action, entry.note or None, entry.details)
 
 
-async def read(backend: Backend, request: TrailRequest) -> PageView[TrailEntryView]:
-    """A page of the trail.
+@dataclass(frozen=True, slots=True)
+class TrailPageView(PageView[TrailEntryView]):
+    """A page of the trail."""
+
+    searched_since: datetime | None = None
+    """Older ones were not looked at yet; None if the page is full, or the end was reached."""
+
+
+async def read(backend: Backend, request: TrailRequest) -> TrailPageView:
+    """A page of the trail; one of an actor who did little may be short, and lead on.
 
     Raises:
         InvalidRequest: The cursor is none, or of a list with other filters.
     """
-    after: tuple[datetime, int, int] | None = None
+    after: TrailPlace | None = None
     if request.cursor is not None:
         at, id_ = cursors.decode(request.cursor, request.filters, cursors.position)
         after = at, id_.int >> 64, id_.int & (1 << 63) - 1
     found = await backend.ledger.trail.page(request.filters, request.limit + 1, after)
 
-    def cursor(last: TrailEntry) -> str:
-        place = Position(last.at, UUID(int=last.source << 64 | last.id))
-        return cursors.encode(place, request.filters)
+    def cursor(at: datetime, source: int, id_: int) -> str:
+        return cursors.encode(Position(at, UUID(int=source << 64 | id_)), request.filters)
 
-    return page_of(found, request.limit, TrailEntryView.of, cursor)
+    page = page_of(
+        found.entries,
+        request.limit,
+        TrailEntryView.of,
+        lambda last: cursor(last.at, last.source, last.id),
+    )
+    if found.searched_until is None or page.next_cursor is not None:
+        return TrailPageView(page.data, page.next_cursor)
+    return TrailPageView(page.data, cursor(*found.searched_until), found.searched_until[0])

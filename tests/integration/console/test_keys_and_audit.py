@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from tests.support.console_rig import ConsoleRig, Person, Shown, query_of
 
+from tidings.ledger.operators import trail
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECRET = re.compile(r"tk_(?:live|test)_\w{17,}")
@@ -153,3 +155,32 @@ async def test_the_trail_is_filtered_and_paged(console: ConsoleRig) -> None:
     assert len(seen | older) == 60
     assert not seen & older
     assert (await person.get("/audit?since=soon")).status == 422
+
+
+async def test_a_rare_actor_is_sought_page_by_page_and_each_says_how_far_it_has_looked(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "LOOKED_AT", 30)
+    await console.api.execute(
+        "INSERT INTO operator_actions (at, actor, action, note) "
+        "SELECT now() - n * interval '1 hour', CASE n % 40 WHEN 39 THEN 'cli rare@desk' ELSE 'cli often@desk' END, 'wash', 'wash ' || n "
+        "  FROM generate_series(1, 100) AS n"
+    )
+    await console.api.execute(
+        "INSERT INTO channel_orders (channel, provider, verb, actor, note, at) "
+        "SELECT 'email', '', 'pause', 'cli rare@desk', 'order ' || n, now() - n * interval '1 hour' FROM unnest(ARRAY[1, 50, 90]) AS n"
+    )
+    person, found, pages = await console.person(), list[str](), 0
+    following: list[str] = ["/audit?actor=rare"]
+    while following:
+        shown = await person.get(following[0].replace("&amp;", "&"))
+        found += re.findall(r">((?:wash|order) \d+)<", shown.html)
+        following = re.findall(r'href="/console(/audit\?[^"]*cursor[^"]*)" rel="next"', shown.html)
+        assert ("looked back until" in shown.text) is bool(following)
+        pages += 1
+    assert found == ["order 1", "wash 39", "order 50", "wash 79", "order 90"]
+    assert pages > 2
+    key = await console.api.key("admin", tenant="*")
+    page = await console.api.ask("GET", "/v1/audit?actor=nobody-at-all", key)
+    assert (page.data["data"], page.data["next_cursor"] is None) == ([], False)
+    assert page.data["searched_since"] is not None

@@ -67,6 +67,8 @@ SELECT width, since, tenant, channel, false, outcome, sum(count), sum(attempts),
 INSERT INTO jobs (id, kind, selection, actor, changed_by, state, started_at, ended_at, seen_at, settled, items)
 SELECT gen_random_uuid(), 'discard', '{}', 'jane', 'jane', 'finished', at, at, at, true, 2
   FROM (SELECT now() - n * interval '1 minute' AS at FROM generate_series(1, 30) AS n) AS ended;
+INSERT INTO operator_actions (at, actor, action, note)
+SELECT now() - n * interval '10 minutes', 'cli jane@desk', 'action ' || n % 20, 'because' FROM generate_series(1, 5000) AS n;
 INSERT INTO job_items (job, position, item, result) SELECT id, place, gen_random_uuid(), 'discarded' FROM jobs, generate_series(1, 200) AS place;
 INSERT INTO schedules (id, tenant, name, timezone, misfire, content, recipients, state, created_by)
 SELECT gen_random_uuid(), 'default', 'schedule ' || n, 'UTC', 'skip', '{"channel": "email", "subject": "S", "body": "B"}',
@@ -82,7 +84,7 @@ SELECT 'default', 'user-' || n, gen_random_uuid(), 1, 1, 'c', 't', 'info' FROM g
 SMALL = {
     "alembic_version", "alert_rules", "alerts", "channel_orders", "circuits", "dispatching_orders", "processes", "queue_looks", "queue_depths",
     "sent_alerts", "retiring_changes", "retiring_weeks", "rollup_categories", "user_token_revocations",
-    "api_keys", "console_sessions", "schedules", "jobs", "operator_actions",  # what people make
+    "api_keys", "console_sessions", "schedules", "jobs",  # what people make
     "dead_letter_group_notes", "dead_letter_group_owners", "open_dead_letters",  # a row for a group
     "dead_letter_deltas", "outcome_deltas",  # folded every five seconds
     "api_requests", "idempotency_holders", "idempotency_keys", "inbox_tickets",  # the console does not read them
@@ -97,7 +99,12 @@ LARGE = 1_000
 WEEK = re.compile(r"_\d{8}$")
 FEW = re.compile(r"dispatch_at|_test$|_replaying$")
 """Indexes of what waits for its time, of tests, and of what is being replayed: all of them is what is asked for."""
-INDEXES = ("dead_letters_by_user", "dead_letters_by_category", "outbox_entries_entered_at")
+INDEXES = (
+    "dead_letters_by_user",
+    "dead_letters_by_category",
+    "outbox_entries_entered_at",
+    "operator_actions_by_time",
+)
 """Some without which lists would be read whole."""
 EXAMPLE = """
 SELECT d.id::text AS dead_letter, d.notification_id::text AS notification, d.fingerprint, (SELECT id::text FROM jobs LIMIT 1) AS job,

@@ -38,6 +38,9 @@ class EntryReply(ReplyModel):
 class TrailPageReply(PageReply[EntryReply]):
     """Actions, newest first."""
 
+    searched_since: AwareDatetime | None
+    """Older ones were not looked at yet; null if the page is full or the end was reached."""
+
 
 EXAMPLE: Final[dict[str, Any]] = {
     "data": [
@@ -50,6 +53,7 @@ EXAMPLE: Final[dict[str, Any]] = {
         }
     ],
     "next_cursor": None,
+    "searched_since": None,
 }
 
 
@@ -68,7 +72,8 @@ ROUTES: Final = (
         summary="Who did what",
         description=(
             "Orders about channels, keys, jobs, erasures, deletions, and who had people revealed. Changes of one notification "
-            "are in its own history."
+            "are in its own history. A page of an `actor` may have few entries, or none, and lead on: older ones than "
+            "`searched_since` were not looked at yet."
         ),
         tag="audit",
         tenant_bound=False,
