@@ -36,8 +36,9 @@ async def with_identity(services: ConsoleServices, identity: Identity, request_i
         LedgerUnavailable: The session can't be stored.
     """
     scopes = SCOPES[identity.role]
-    request = OpenSessionRequest(identity.name, identity.tenant, scopes, subject=identity.subject)
-    return await _open(services.backend, _actor(identity.name, request_id), request)
+    name = identity.in_history
+    request = OpenSessionRequest(name, identity.tenant, scopes, subject=identity.subject)
+    return await _open(services.backend, _actor(name, request_id), request)
 
 
 async def _open(backend: Backend, actor: Actor, request: OpenSessionRequest) -> str:

@@ -10,6 +10,8 @@ from tidings.operations.sessions import ConsoleSession
 
 KEYS = ("tk_live_", "tk_test_")
 """How the prefix of an API key begins."""
+MARK = "#"
+"""How that begins which tells people of the same name apart, who signed in by OpenID Connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class Visitor:
 
     @property
     def own_name(self) -> str:
-        """Without the prefix of the key that the person signed in with."""
+        """Without the prefix of the key that the person signed in with, or the mark of an OpenID provider."""
         name, _, last = self.name.rpartition(" ")
-        return name if name and last.startswith(KEYS) else self.name
+        return name if name and last.startswith((*KEYS, MARK)) else self.name
 
     def actor(self, request_id: str) -> Actor:
         """As history and the audit trail name the person: `console jane (request 4bf9…)`."""

@@ -75,11 +75,12 @@ async def test_the_page_that_was_asked_for_opens_with_the_role_of_the_claim(
     assert begin
     shown = await signed_in(person, "jane", begin[1].removeprefix("/sign-in/openid"))
     assert (shown.status, shown.path) == (200, "/console/?range=24h")
-    assert "Signed in as jane@example.com Role: operator" in shown.text
+    named = re.search(r"Signed in as (jane@example.com #[0-9a-f]{8}) Role: operator", shown.text)
+    assert named
     [entry] = await desk.api.fetch(
         "SELECT actor, details FROM operator_actions WHERE action = 'sign in' AND actor LIKE 'console jane@%'"
     )
-    assert entry["actor"].startswith("console jane@example.com (request ")
+    assert entry["actor"].startswith(f"console {named[1]} (request ")
     assert json.loads(entry["details"])["subject"] == "jane"
 
 
@@ -95,7 +96,7 @@ async def test_the_highest_role_counts_and_names_can_be_read(
     desk: ConsoleRig, login: str, name: str, role: str
 ) -> None:
     shown = await signed_in(desk.stranger(), login)
-    assert f"Signed in as {name} Role: {role}" in shown.text
+    assert re.search(rf"Signed in as {name} #[0-9a-f]{{8}} Role: {role}", shown.text)
 
 
 async def test_somebody_without_a_role_is_told_so_and_not_let_in(desk: ConsoleRig) -> None:

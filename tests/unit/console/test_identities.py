@@ -80,3 +80,14 @@ def test_who_has_no_tenant_is_not_given_all(value: Any) -> None:
     claims = {"sub": "u-1", "roles": "ops", "org": value}
     with pytest.raises(SignInFailed, match="your claim `org` names no tenant"):
         identity_of(claims, settings(oidc_tenant_claim="org"))
+
+
+def test_people_of_the_same_name_are_told_apart_and_keep_their_mark_with_another() -> None:
+    def of(subject: str, name: str, issuer: str = "https://login.example.com") -> str:
+        claims = {"sub": subject, "preferred_username": name, "roles": "ops"}
+        return identity_of(claims, settings(oidc_issuer=issuer)).in_history
+
+    assert of("u-1", "jane") == of("u-1", "jane") != of("u-2", "jane")
+    assert of("u-1", "jane").split()[1] == of("u-1", "jane married").split()[-1]
+    assert of("u-1", "jane") != of("u-1", "jane", "https://other.example.com")
+    assert of("u-9", "jane tk_live_5rlqhHlB").startswith("jane tk_live_5rlqhHlB #")
