@@ -58,6 +58,9 @@ SELECT date_trunc('hour', now()) - n * interval '1 hour', 'default', 'email', 'r
 INSERT INTO dead_letter_minutes (minute, tenant, channel, category, reason, fingerprint, arrived)
 SELECT date_trunc('minute', now()) - n * interval '1 minute', 'default', 'email', 'receipt', 'rejected', md5(f::text), 5
   FROM generate_series(30, 2000) AS n, generate_series(1, 5) AS f;
+INSERT INTO dead_letter_categories (category, hour, tenant, channel, reason, fingerprint, open, arrived)
+SELECT 'category ' || c, date_trunc('hour', now()) - n * interval '1 hour', 'default', 'email', 'rejected', md5(f::text), 0, 5
+  FROM generate_series(30, 700) AS n, generate_series(1, 5) AS f, generate_series(1, 5) AS c;
 INSERT INTO outcome_rollups (width, since, tenant, channel, category, outcome, provider, kind, bucket, count, attempts, first_attempts)
 SELECT width, to_timestamp(floor(extract(epoch FROM now())::float8 / width) * width) - n * width * interval '1 second', 'default', 'email',
        'category ' || c, 'sent', 'smtp', '', 10, 1, 1, 1
@@ -99,12 +102,7 @@ LARGE = 1_000
 WEEK = re.compile(r"_\d{8}$")
 FEW = re.compile(r"dispatch_at|_test$|_replaying$")
 """Indexes of what waits for its time, of tests, and of what is being replayed: all of them is what is asked for."""
-INDEXES = (
-    "dead_letters_by_user",
-    "dead_letters_by_category",
-    "outbox_entries_entered_at",
-    "operator_actions_by_time",
-)
+INDEXES = ("dead_letters_by_user", "outbox_entries_entered_at", "operator_actions_by_time")
 """Some without which lists would be read whole."""
 EXAMPLE = """
 SELECT d.id::text AS dead_letter, d.notification_id::text AS notification, d.fingerprint, (SELECT id::text FROM jobs LIMIT 1) AS job,

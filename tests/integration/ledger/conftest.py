@@ -38,6 +38,6 @@ async def ledger_alone(emptied_database_url: str) -> AsyncIterator[LedgerRig]:
         await rig.execute(
             "TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters, processes,"
             " outcome_deltas, outcome_rollups, channel_rollups, rollup_categories, dead_letter_deltas, open_dead_letters,"
-            " dead_letter_hours"
+            " dead_letter_hours, dead_letter_categories"
         )
         yield rig

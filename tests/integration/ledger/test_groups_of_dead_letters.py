@@ -10,17 +10,18 @@ from tests.support.ledger_rig import LedgerRig
 
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
-from tidings.ledger.dead_letters import groups
-from tidings.ledger.dead_letters.groups import DeadLetterGroup, DeadLetterGrouping, GroupPosition
+from tidings.ledger.dead_letters import open_groups
+from tidings.ledger.dead_letters.groups import DeadLetterGroup, DeadLetterGrouping
+from tidings.ledger.dead_letters.open_groups import GroupPosition
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.operators.rollups import Rollups
 
 NOW = datetime.now(UTC)
 OPEN = DeadLetterFilter(states=(DeadLetterState.OPEN,))
 ADD = """
-INSERT INTO dead_letters (id, reason, kind, message, fingerprint, channel, tenant, user_id, dead_lettered_at,
+INSERT INTO dead_letters (id, reason, kind, message, fingerprint, channel, tenant, category, user_id, dead_lettered_at,
                           first_failed_at, last_failed_at, body)
-SELECT gen_random_uuid(), $2, 'rejected', 'number ' || n, $1, $3, $4, 'u1', at, at, at, ''
+SELECT gen_random_uuid(), $2, 'rejected', 'number ' || n, $1, $3, $4, $6, 'u1', at, at, at, ''
   FROM unnest($5::timestamptz[]) WITH ORDINALITY AS t (at, n)
 """
 
@@ -37,9 +38,10 @@ async def add(
     reason: str = "rejected",
     channel: str | None = "email",
     tenant: str | None = "acme",
+    category: str | None = None,
 ) -> None:
     times = [NOW - timedelta(hours=hours) for hours in hours_ago]
-    await ledger.execute(ADD, group, reason, channel, tenant, times)
+    await ledger.execute(ADD, group, reason, channel, tenant, times, category)
 
 
 async def largest(
@@ -94,7 +96,7 @@ async def test_filters_that_rollups_have_are_exact(
             (wanted(since=datetime(1, 1, 1, 5, tzinfo=UTC)), {"aa01": 3, "aa02": 2}),
             (wanted(until=datetime(9999, 12, 31, 23, 30, tzinfo=UTC)), {"aa01": 3, "aa02": 2}),
         ):
-            assert groups.by_rollups(filters)
+            assert open_groups.by_rollups(filters)
             assert numbers(await largest(ledger_alone, filters)) == found, filters
         assert numbers(await largest(ledger_alone, limit=1)) == {"aa01": 3}
         await rollups.fold()
@@ -103,6 +105,37 @@ async def test_filters_that_rollups_have_are_exact(
     (month, _) = await largest(ledger_alone, wanted(since=NOW - timedelta(days=90)))
     assert month.trend.bucket_seconds == 86_400
     assert (len(month.trend.counts), sum(month.trend.counts)) == (32, 3)
+
+
+async def test_those_of_a_category_are_counted_by_themselves(
+    ledger_alone: LedgerRig, rollups: Rollups
+) -> None:
+    await add(ledger_alone, "aa", 0, 1, 30, category="otp")
+    await add(ledger_alone, "aa", 0, 0, 40, category="news")
+    await add(ledger_alone, "bb", 2, channel="sms", category="otp")
+    await add(ledger_alone, "cc", 2)
+    await ledger_alone.execute(
+        "UPDATE dead_letters SET state = 'discarded' WHERE category = 'otp' AND message = 'number 2'"
+    )
+    await ledger_alone.execute(
+        "DELETE FROM dead_letters WHERE message = 'number 3' AND category = 'news'"
+    )
+    for _ in range(2):  # the deltas alone, and folded
+        for filters, found in (
+            (wanted(category="otp"), {"aa": 2, "bb": 1}),
+            (wanted(category="news"), {"aa": 2}),
+            (wanted(category="otp", channel="sms"), {"bb": 1}),
+            (wanted(category="otp", tenant="other"), {}),
+            (wanted(category="otp", since=NOW - timedelta(hours=20)), {"aa": 1, "bb": 1}),
+            (wanted(category="otp", until=NOW - timedelta(hours=20)), {"aa": 1}),
+            (wanted(category="receipt"), {}),
+        ):
+            assert open_groups.by_rollups(filters)
+            assert numbers(await largest(ledger_alone, filters)) == found, filters
+        group, _ = await largest(ledger_alone, wanted(category="otp"))
+        assert (group.first_at, group.last_at) == (NOW - timedelta(hours=30), NOW)
+        assert (sum(group.trend.counts), group.trend.counts[-2:]) == (2, (1, 1))
+        await rollups.fold()
 
 
 @pytest.mark.parametrize("fields", [{}, {"user_id": "u1"}])
@@ -133,7 +166,7 @@ async def test_other_filters_are_counted_among_the_dead_letters(ledger_alone: Le
         (DeadLetterFilter(states=(DeadLetterState.DISCARDED,)), 2),
         (DeadLetterFilter(), 3),
     ):
-        assert not groups.by_rollups(filters)
+        assert not open_groups.by_rollups(filters)
         (group,) = await largest(ledger_alone, filters)
         assert (group.dead_letters, sum(group.trend.counts)) == (count, count)
     assert await largest(ledger_alone, wanted(user_id="nobody")) == []
@@ -182,18 +215,24 @@ async def test_hours_without_open_dead_letters_are_forgotten_after_five_weeks(
     )
     await rollups.fold()
     await rollups.expire()
-    kept = await ledger_alone.fetch("SELECT fingerprint, open FROM dead_letter_hours ORDER BY 1")
-    assert [tuple(row.values()) for row in kept] == [("aa", 1), ("bb", 0)]
+    for kept in (
+        await ledger_alone.fetch("SELECT fingerprint, open FROM dead_letter_hours ORDER BY 1"),
+        await ledger_alone.fetch("SELECT fingerprint, open FROM dead_letter_categories ORDER BY 1"),
+    ):
+        assert [tuple(row.values()) for row in kept] == [("aa", 1), ("bb", 0)]
     assert numbers(await largest(ledger_alone, wanted(until=NOW - timedelta(days=39)))) == {"aa": 1}
 
 
-@pytest.mark.parametrize("filters", [{}, {"since": NOW - timedelta(hours=9)}, {"user_id": "u1"}])
+@pytest.mark.parametrize(
+    "filters",
+    [{}, {"since": NOW - timedelta(hours=9)}, {"category": "otp"}, {"user_id": "u1"}],
+)
 async def test_the_groups_continue_behind_the_last_one_of_a_page(
     ledger_alone: LedgerRig, filters: dict[str, object]
 ) -> None:
     for group, times in (("aa", 2), ("bb", 3), ("cc", 2), ("dd", 1), ("ee", 2)):
-        await add(ledger_alone, group, *[1.0] * times)
-        await add(ledger_alone, group, 1.0, tenant="shop")
+        await add(ledger_alone, group, *[1.0] * times, category="otp")
+        await add(ledger_alone, group, 1.0, tenant="shop", category="otp")
     await ledger_alone.execute("UPDATE dead_letters SET user_id = 'u1'")
     names, after = [], None
     while found := await DeadLetterGrouping(ledger_alone.database).largest(
@@ -208,9 +247,9 @@ async def test_groups_read_no_dead_letters_but_the_oldest_and_the_newest(
     ledger_alone: LedgerRig, rollups: Rollups
 ) -> None:
     many = """
-    INSERT INTO dead_letters (id, reason, kind, message, fingerprint, channel, tenant, dead_lettered_at, first_failed_at,
-                              last_failed_at, body)
-    SELECT gen_random_uuid(), 'rejected', 'rejected', '', n % 20, 'email', 'acme', now() - n * interval '1 minute', now(), now(), ''
+    INSERT INTO dead_letters (id, reason, kind, message, fingerprint, channel, tenant, category, dead_lettered_at,
+                              first_failed_at, last_failed_at, body)
+    SELECT gen_random_uuid(), 'rejected', 'rejected', '', n % 20, 'email', 'acme', 'otp', now() - n * interval '1 minute', now(), now(), ''
       FROM generate_series(1, 20000) AS n
     """
     await ledger_alone.execute(many)
@@ -219,10 +258,11 @@ async def test_groups_read_no_dead_letters_but_the_oldest_and_the_newest(
     day = (NOW - timedelta(days=1), NOW + timedelta(hours=1))
     none = (None, None, None, None)
     for statement, values in (
-        (groups.OPEN, (*none, *groups.EVER, 50, None, None)),
-        (groups.OPEN, ("acme", "email", "rejected", "1", *groups.EVER, 50, 9, "0")),
-        (groups.OPEN_OF_PERIOD, (*none, *day, 50, None, None)),
-        (groups.OPEN_OF_PERIOD, ("acme", None, None, None, *day, 50, 9, "0")),
+        (open_groups.OPEN, (*none, *open_groups.EVER, 50, None, None)),
+        (open_groups.OPEN, ("acme", "email", "rejected", "1", *open_groups.EVER, 50, 9, "0")),
+        (open_groups.OPEN_OF_PERIOD, (*none, *day, 50, None, None)),
+        (open_groups.OPEN_OF_PERIOD, ("acme", None, None, None, *day, 50, 9, "0")),
+        (open_groups.OPEN_OF_CATEGORY, (*none, *open_groups.EVER, 50, None, None, "otp")),
     ):
         explained = await ledger_alone.fetch(f"EXPLAIN {statement}", *values)
         plan = "\n".join(row["QUERY PLAN"] for row in explained)
@@ -238,13 +278,15 @@ async def test_dead_letters_from_before_the_migration_are_counted_by_hour(
     await asyncio.to_thread(upgrade, empty_database_url, "0030")
     connection = await asyncpg.connect(empty_database_url)
     times = [NOW, NOW, NOW - timedelta(days=40)]
-    await connection.execute(ADD, "aa", "rejected", None, None, times)
+    await connection.execute(ADD, "aa", "rejected", None, None, times, None)
     await connection.execute(
         "UPDATE dead_letters SET state = 'discarded', actor = 'ada' WHERE message = 'number 1'"
     )
     await migrate(empty_database_url)
     counted = await connection.fetch("SELECT open, arrived FROM dead_letter_hours ORDER BY hour")
     assert [tuple(row) for row in counted] == [(1, 0), (1, 2)]
+    by_category = "SELECT open, arrived FROM dead_letter_categories ORDER BY hour"
+    assert [tuple(row) for row in await connection.fetch(by_category)] == [(1, 0), (1, 2)]
     rollup = "SELECT count, (SELECT count(*) FROM dead_letter_deltas) FROM open_dead_letters"
     assert tuple(await connection.fetchrow(rollup)) == (2, 0)
     await connection.close()

@@ -88,6 +88,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "rollup_categories",
         "dead_letter_deltas",
         "dead_letter_hours",
+        "dead_letter_categories",
         "dead_letter_minutes",
         "alert_rules",
         "sent_alerts",

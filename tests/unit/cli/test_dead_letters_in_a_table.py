@@ -10,8 +10,9 @@ from tidings.cli.dead_letter_views import dead_letters_table, groups_table
 from tidings.cli.rows import Rows
 from tidings.cli.terminal import SafeConsole
 from tidings.delivery.outcome import Reason
-from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
+from tidings.ledger.dead_letters.groups import DeadLetterGroup
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
+from tidings.ledger.dead_letters.trends import Trend
 from tidings.operations.dead_letters.lookup import DeadLetterGroupView
 from tidings.operations.dead_letters.views import DeadLetterView
 

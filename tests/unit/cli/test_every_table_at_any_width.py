@@ -47,8 +47,9 @@ from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
 from tidings.delivery.schedule import Misfire
 from tidings.delivery.states import State
-from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
+from tidings.ledger.dead_letters.groups import DeadLetterGroup
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
+from tidings.ledger.dead_letters.trends import Trend
 from tidings.ledger.inbox.messages import StoredMessage
 from tidings.ledger.notifications.details import NotificationSummary
 from tidings.ledger.notifications.requeue import Stranded

@@ -7,78 +7,23 @@ do not have (a user, an entity, a recipient …) are counted among the dead lett
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
 
-from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.dead_letters.search import DeadLetterFilter, where_of
-
-HOUR: Final = 3_600
-DAY: Final = 86_400
-HOURLY: Final = timedelta(days=2)
-"""Trends of longer periods are by day."""
-LONGEST: Final = timedelta(days=31)
-"""A trend shows the last days of a period that is longer."""
-
-_MATCHING: Final = """
-($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR channel = $2) AND ($3::text IS NULL OR reason = $3)
-           AND ($4::text IS NULL OR starts_with(fingerprint, $4))
-"""
-_ALL: Final = f"""
-SELECT tenant, fingerprint, count FROM open_dead_letters WHERE {_MATCHING}
- UNION ALL SELECT tenant, fingerprint, change FROM dead_letter_deltas WHERE {_MATCHING}
-"""
-_OF_PERIOD: Final = f"""
-SELECT tenant, fingerprint, open FROM dead_letter_hours WHERE hour >= $5 AND hour < $6 AND {_MATCHING}
- UNION ALL SELECT tenant, fingerprint, change FROM dead_letter_deltas WHERE hour >= $5 AND hour < $6 AND {_MATCHING}
-"""
-_ONE: Final = """
-SELECT d.id, d.dead_lettered_at AS at FROM dead_letters d
-         WHERE d.state = 'open' AND NOT d.test AND d.fingerprint = c.fingerprint AND coalesce(d.tenant, '') = c.tenant
-           AND d.dead_lettered_at >= $5 AND d.dead_lettered_at < $6
-         ORDER BY d.dead_lettered_at {direction} LIMIT 1
-"""
-_GROUPS: Final = """
-WITH counted AS (
-    SELECT tenant, fingerprint, sum(count) AS count FROM ({counts}) AS counts (tenant, fingerprint, count)
-     GROUP BY 1, 2 HAVING sum(count) > 0
-), largest AS (
-    SELECT fingerprint, sum(count)::bigint AS dead_letters FROM counted GROUP BY 1
-    HAVING $8::bigint IS NULL OR sum(count) < $8 OR (sum(count) = $8 AND fingerprint > $9::text)
-     ORDER BY 2 DESC, 1 LIMIT $7
-), found AS (
-    SELECT fingerprint, dead_letters, min(oldest.at) AS first_at, max(newest.at) AS last_at,
-           (array_agg(newest.id ORDER BY newest.at DESC))[1] AS example
-      FROM largest JOIN counted c USING (fingerprint),
-           LATERAL ({oldest}) AS oldest, LATERAL ({newest}) AS newest
-     GROUP BY 1, 2
+from tidings.ledger.dead_letters.open_groups import (
+    GroupPosition,
+    arrivals,
+    by_rollups,
+    open_groups,
+    place_of,
 )
-SELECT found.*, d.channel, d.reason, d.kind, d.code, d.message FROM found JOIN dead_letters d ON d.id = found.example
- ORDER BY found.dead_letters DESC, found.fingerprint
-"""
-_ENDS: Final = {
-    "oldest": _ONE.format(direction="ASC"),
-    "newest": _ONE.format(direction="DESC"),
-}
-OPEN: Final = _GROUPS.format(counts=_ALL, **_ENDS)
-"""Deltas that are not folded yet count too, so what is committed is counted."""
-OPEN_OF_PERIOD: Final = _GROUPS.format(counts=_OF_PERIOD, **_ENDS)
-_PLACE: Final = "floor(extract(epoch FROM {moment} - {since})::float8 / {width}::float8)::integer"
-"""Which bucket of a trend a moment is in, the first being 0."""
-TREND: Final = f"""
-SELECT fingerprint, {_PLACE.format(moment="hour", since="$2", width="$4")} AS place, sum(arrived)::bigint AS count
-  FROM (SELECT tenant, fingerprint, hour, arrived FROM dead_letter_hours WHERE hour >= $2 AND hour < $3
-         UNION ALL SELECT tenant, fingerprint, hour, arrived FROM dead_letter_deltas WHERE hour >= $2 AND hour < $3) AS arrivals
-  JOIN unnest($5::text[]) AS listed (fingerprint) USING (fingerprint)
- WHERE $1::text IS NULL OR tenant = $1
- GROUP BY 1, 2
-"""
-"""A month of many groups has many hours: joined, not each compared with the whole list."""
+from tidings.ledger.dead_letters.search import DeadLetterFilter, where_of
+from tidings.ledger.dead_letters.trends import PLACE, Trend, end_of, period_of
 
 MATCHING: Final = """
 WITH grouped AS (
@@ -92,35 +37,11 @@ SELECT g.*, d.channel, d.reason, d.kind, d.code, d.message FROM grouped g JOIN d
  ORDER BY g.dead_letters DESC, g.fingerprint
 """
 TREND_OF_MATCHING: Final = f"""
-SELECT d.fingerprint, {_PLACE.format(moment="d.dead_lettered_at", since="$1", width="$3")} AS place, count(*) AS count
+SELECT d.fingerprint, {PLACE.format(moment="d.dead_lettered_at", since="$1", width="$3")} AS place, count(*) AS count
   FROM dead_letters d
  WHERE d.dead_lettered_at >= $1 AND d.dead_lettered_at < $2 AND d.fingerprint = ANY($4::text[]) AND {{where}}
  GROUP BY 1, 2
 """
-
-EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
-EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""No trend ends before: there are no dates as long before the year 1 as a trend is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """How many dead letters came in each hour or day, whatever became of them."""
-
-    since: datetime
-    """Where the first bucket begins."""
-    bucket_seconds: int
-    """3,600 or 86,400; days are those of UTC."""
-    counts: tuple[int, ...]
-    """One for each bucket, in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupPosition:
-    """A place in the list of groups, the largest first. Where counts change between two pages, a group may be on both or none."""
-
-    dead_letters: int
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,60 +86,20 @@ class DeadLetterGrouping:
         Raises:
             LedgerUnavailable: PostgreSQL is unavailable.
         """
-        period = _period(wanted, now)
+        period = period_of(wanted, now)
         async with self._database.connection() as connection:
             if by_rollups(wanted):
-                rows = await _open(connection, wanted, limit, after)
-                trend = await _arrivals(connection, wanted, period, rows)
+                rows = await open_groups(connection, wanted, limit, after)
+                trend = await arrivals(connection, wanted, period, rows)
             else:
                 where, values = where_of(wanted, after=3)
-                place = _place(after)
+                place = place_of(after)
                 rows = await connection.fetch(MATCHING.format(where=where), limit, *place, *values)
                 trend = await _matching(connection, wanted, period, rows)
         arrived = defaultdict[str, list[int]](lambda: list(period.counts))
         for fingerprint, place, count in trend:
             arrived[fingerprint][place] = count
         return [_group(row, period, arrived[row["fingerprint"]]) for row in rows]
-
-
-def by_rollups(wanted: DeadLetterFilter) -> bool:
-    """Whether rollups have all that the filter asks for: they have no tests."""
-    others = replace(
-        wanted,
-        channel=None,
-        reason=None,
-        fingerprint=None,
-        since=None,
-        until=None,
-        tenant=None,
-        test=wanted.test or None,
-    )
-    return others == DeadLetterFilter(states=(DeadLetterState.OPEN,))
-
-
-def _place(after: GroupPosition | None) -> tuple[int | None, str | None]:
-    return (None, None) if after is None else (after.dead_letters, after.fingerprint)
-
-
-async def _open(
-    connection: Connection, wanted: DeadLetterFilter, limit: int, after: GroupPosition | None
-) -> Sequence[Record]:
-    reason = wanted.reason and wanted.reason.value
-    values = (wanted.tenant, wanted.channel, reason, wanted.fingerprint)
-    if wanted.since is None and wanted.until is None:
-        return await connection.fetch(OPEN, *values, *EVER, limit, *_place(after))
-    since, until = min(wanted.since or EVER[0], EVER[1]), min(wanted.until or EVER[1], EVER[1])
-    hours = _floor(since, HOUR), _ceiling(until, HOUR)
-    return await connection.fetch(OPEN_OF_PERIOD, *values, *hours, limit, *_place(after))
-
-
-async def _arrivals(
-    connection: Connection, wanted: DeadLetterFilter, period: Trend, groups: Sequence[Record]
-) -> Sequence[Record]:
-    names, until = [row["fingerprint"] for row in groups], _end(period)
-    return await connection.fetch(
-        TREND, wanted.tenant, period.since, until, period.bucket_seconds, names
-    )
 
 
 async def _matching(
@@ -228,35 +109,8 @@ async def _matching(
     where, values = where_of(replace(wanted, since=None, until=None), after=4)
     statement = TREND_OF_MATCHING.format(where=where)
     return await connection.fetch(
-        statement, period.since, _end(period), period.bucket_seconds, names, *values
+        statement, period.since, end_of(period), period.bucket_seconds, names, *values
     )
-
-
-def _period(wanted: DeadLetterFilter, now: datetime) -> Trend:
-    """The buckets of a trend, all empty: of the period asked for, or of the last day, by hour or by day."""
-    until = max(min(wanted.until or now, now), EARLIEST)
-    since = min(wanted.since or until - timedelta(seconds=DAY), until)
-    since = max(since, until - LONGEST)
-    width = HOUR if until - since <= HOURLY else DAY
-    first, end = _floor(since, width), _ceiling(until, width)
-    count = round((end - first).total_seconds() / width)
-    return Trend(first, width, (0,) * max(1, count))
-
-
-def _end(period: Trend) -> datetime:
-    return period.since + timedelta(seconds=len(period.counts) * period.bucket_seconds)
-
-
-def _floor(moment: datetime, width: int) -> datetime:
-    return _whole(moment.timestamp() // width * width)
-
-
-def _ceiling(moment: datetime, width: int) -> datetime:
-    return _whole(-(-moment.timestamp() // width) * width)
-
-
-def _whole(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _group(row: Record, period: Trend, arrived: Sequence[int]) -> DeadLetterGroup:

@@ -11,10 +11,12 @@ from tidings.delivery.archiving import refusal
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import NotFound
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.ledger.dead_letters.groups import DeadLetterGroup, GroupPosition, Trend
+from tidings.ledger.dead_letters.groups import DeadLetterGroup
 from tidings.ledger.dead_letters.notes import GroupNote
+from tidings.ledger.dead_letters.open_groups import GroupPosition
 from tidings.ledger.dead_letters.owners import GroupOwner
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
+from tidings.ledger.dead_letters.trends import Trend
 from tidings.ledger.notifications.details import Recipient
 from tidings.ledger.positions import Position
 from tidings.operations import cursors

@@ -1,0 +1,144 @@
+"""Groups of open dead letters, counted by rollups: only the oldest and the newest of each group are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from asyncpg import Record
+
+from tidings.delivery.dead_letter import DeadLetterState
+from tidings.ledger.database import Connection
+from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.ledger.dead_letters.trends import HOUR, PLACE, Trend, ceiling, end_of, floor
+
+_MATCHING: Final = """
+($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR channel = $2) AND ($3::text IS NULL OR reason = $3)
+           AND ($4::text IS NULL OR starts_with(fingerprint, $4))
+"""
+_ALL: Final = f"""
+SELECT tenant, fingerprint, sum(count) AS count, $5::timestamptz AS first, $6::timestamptz AS last
+  FROM (SELECT tenant, fingerprint, count FROM open_dead_letters WHERE {_MATCHING}
+         UNION ALL SELECT tenant, fingerprint, change FROM dead_letter_deltas WHERE {_MATCHING}) AS counts
+ GROUP BY 1, 2 HAVING sum(count) > 0
+"""
+_BY_HOUR: Final = f"""
+SELECT tenant, fingerprint, sum(count) AS count, min(hour) AS first, max(hour) + interval '1 hour' AS last
+  FROM (SELECT tenant, fingerprint, hour, sum(open) AS count
+          FROM (SELECT tenant, fingerprint, hour, open FROM {{table}} WHERE hour >= $5 AND hour < $6 AND {{category}} AND {_MATCHING}
+                 UNION ALL
+                SELECT tenant, fingerprint, hour, change FROM dead_letter_deltas
+                 WHERE hour >= $5 AND hour < $6 AND {{category}} AND {_MATCHING}) AS counts
+         GROUP BY 1, 2, 3 HAVING sum(open) > 0) AS hours
+ GROUP BY 1, 2
+"""
+_OF_PERIOD: Final = _BY_HOUR.format(table="dead_letter_hours", category="true")
+_OF_CATEGORY: Final = _BY_HOUR.format(table="dead_letter_categories", category="category = $10")
+_ONE: Final = """
+SELECT d.id, d.dead_lettered_at AS at FROM dead_letters d
+         WHERE d.state = 'open' AND NOT d.test AND d.fingerprint = c.fingerprint AND coalesce(d.tenant, '') = c.tenant
+           AND d.dead_lettered_at >= c.first AND d.dead_lettered_at < c.last AND {category}
+         ORDER BY d.dead_lettered_at {direction} LIMIT 1
+"""
+_GROUPS: Final = """
+WITH counted AS ({counted}), largest AS (
+    SELECT fingerprint, sum(count)::bigint AS dead_letters FROM counted GROUP BY 1
+    HAVING $8::bigint IS NULL OR sum(count) < $8 OR (sum(count) = $8 AND fingerprint > $9::text)
+     ORDER BY 2 DESC, 1 LIMIT $7
+), found AS (
+    SELECT fingerprint, dead_letters, min(oldest.at) AS first_at, max(newest.at) AS last_at,
+           (array_agg(newest.id ORDER BY newest.at DESC))[1] AS example
+      FROM largest JOIN counted c USING (fingerprint),
+           LATERAL ({oldest}) AS oldest, LATERAL ({newest}) AS newest
+     GROUP BY 1, 2
+)
+SELECT found.*, d.channel, d.reason, d.kind, d.code, d.message FROM found JOIN dead_letters d ON d.id = found.example
+ ORDER BY found.dead_letters DESC, found.fingerprint
+"""
+
+
+def _groups(counted: str, category: str = "true") -> str:
+    oldest, newest = (
+        _ONE.format(direction=direction, category=category) for direction in ("ASC", "DESC")
+    )
+    return _GROUPS.format(counted=counted, oldest=oldest, newest=newest)
+
+
+OPEN: Final = _groups(_ALL)
+"""Deltas that are not folded yet count too, so what is committed is counted."""
+OPEN_OF_PERIOD: Final = _groups(_OF_PERIOD)
+OPEN_OF_CATEGORY: Final = _groups(_OF_CATEGORY, "d.category = $10")
+_ARRIVALS: Final = f"""
+SELECT fingerprint, {PLACE.format(moment="hour", since="$2", width="$4")} AS place, sum(arrived)::bigint AS count
+  FROM (SELECT tenant, fingerprint, hour, arrived FROM {{table}} WHERE hour >= $2 AND hour < $3 AND {{category}}
+         UNION ALL
+        SELECT tenant, fingerprint, hour, arrived FROM dead_letter_deltas
+         WHERE hour >= $2 AND hour < $3 AND arrived > 0 AND {{category}}) AS arrivals
+  JOIN unnest($5::text[]) AS listed (fingerprint) USING (fingerprint)
+ WHERE $1::text IS NULL OR tenant = $1
+ GROUP BY 1, 2
+"""
+"""A month of many groups has many hours: joined, not each compared with the whole list."""
+TREND: Final = _ARRIVALS.format(table="dead_letter_hours", category="true")
+TREND_OF_CATEGORY: Final = _ARRIVALS.format(
+    table="dead_letter_categories", category="category = $6"
+)
+EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPosition:
+    """A place in the list of groups, the largest first. Where counts change between two pages, a group may be on both or none."""
+
+    dead_letters: int
+    fingerprint: str
+
+
+def by_rollups(wanted: DeadLetterFilter) -> bool:
+    """Whether rollups have all that the filter asks for: they have no tests."""
+    others = replace(
+        wanted,
+        channel=None,
+        reason=None,
+        category=None,
+        fingerprint=None,
+        since=None,
+        until=None,
+        tenant=None,
+        test=wanted.test or None,
+    )
+    return others == DeadLetterFilter(states=(DeadLetterState.OPEN,))
+
+
+def place_of(after: GroupPosition | None) -> tuple[int | None, str | None]:
+    """A position as the statements have it."""
+    return (None, None) if after is None else (after.dead_letters, after.fingerprint)
+
+
+async def open_groups(
+    connection: Connection, wanted: DeadLetterFilter, limit: int, after: GroupPosition | None
+) -> Sequence[Record]:
+    """The largest groups that match a filter of which `by_rollups` is true."""
+    reason = wanted.reason and wanted.reason.value
+    values = (wanted.tenant, wanted.channel, reason, wanted.fingerprint)
+    hours = EVER
+    if wanted.since is not None or wanted.until is not None:
+        since, until = min(wanted.since or EVER[0], EVER[1]), min(wanted.until or EVER[1], EVER[1])
+        hours = floor(since, HOUR), ceiling(until, HOUR)
+    place = place_of(after)
+    if wanted.category:
+        category = wanted.category
+        return await connection.fetch(OPEN_OF_CATEGORY, *values, *hours, limit, *place, category)
+    statement = OPEN if hours is EVER else OPEN_OF_PERIOD
+    return await connection.fetch(statement, *values, *hours, limit, *place)
+
+
+async def arrivals(
+    connection: Connection, wanted: DeadLetterFilter, period: Trend, groups: Sequence[Record]
+) -> Sequence[Record]:
+    """How many dead letters of these groups came in each bucket of a trend, whatever became of them."""
+    names, until = [row["fingerprint"] for row in groups], end_of(period)
+    values = (wanted.tenant, period.since, until, period.bucket_seconds, names)
+    if wanted.category:
+        return await connection.fetch(TREND_OF_CATEGORY, *values, wanted.category)
+    return await connection.fetch(TREND, *values)
