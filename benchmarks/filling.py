@@ -119,11 +119,11 @@ def make_dead_letter(servers: Servers, count: int) -> None:
     servers.sql("CHECKPOINT")
 
 
-def fill_groups(servers: Servers, count: int, groups: int) -> None:
-    """Let the first `count` notifications of the past have failed: open dead letters, evenly in so many groups."""
+def fill_groups(servers: Servers, count: int, groups: int, began: datetime = LONG_AGO) -> None:
+    """Let the first `count` notifications since `began` have failed: open dead letters, evenly in so many groups."""
     example = next(messages(1))
     body = example.body.decode().replace(example.id, "ID").replace(example.recipient, "RECIPIENT")
-    moment = int(LONG_AGO.timestamp() * 1000)
+    moment = int(began.timestamp() * 1000)
     for first in range(1, count + 1, CHUNK):
         servers.sql(GROUPS, first, min(first + CHUNK - 1, count), moment, body, groups)
     servers.sql("VACUUM ANALYZE notifications")

@@ -43,7 +43,7 @@ EMPTY: Final = """
 TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters, dead_letter_deltas, dead_letter_hours,
          dead_letter_categories,
          open_dead_letters, outcome_deltas, outcome_rollups, channel_rollups, jobs, job_items,
-         inbox_messages, inbox_users, peer_notifications, peer_attempts
+         outbox_batches, inbox_messages, inbox_users, peer_notifications, peer_attempts
 """
 
 

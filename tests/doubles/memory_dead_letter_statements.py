@@ -1,6 +1,5 @@
 """What the statements about dead letters do, on tables in memory; and all statements together."""
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -128,7 +127,7 @@ def lock(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
 
 
 def queue(
-    tables: Tables, actor: str, within: float, run: UUID, prefix: str, *columns: Sequence[Any]
+    tables: Tables, actor: str, run: UUID, prefix: str, *columns: Sequence[Any]
 ) -> Sequence[Row]:
     """Begin the next epoch of notifications."""
     queued = []
@@ -136,9 +135,10 @@ def queue(
         row = tables.notifications.get(entry["id"])
         if row is None or row["state"] != entry["before"]:
             continue
-        row = tables.change(row, **_begun_anew(tables, row, entry, within))
+        row = tables.change(row, **_begun_anew(tables, row, entry))
         dead_letter = tables.dead_letters[entry["dead_letter"]]
-        taken = {"state": "replaying", "replay": run, "replay_epoch": row["epoch"]}
+        state = "replayed" if row["dispatch_at"] is None else "replaying"
+        taken = {"state": state, "replay": run, "replay_epoch": row["epoch"]}
         tables.dead_letters[entry["dead_letter"]] = {
             **dead_letter,
             **taken,
@@ -150,7 +150,7 @@ def queue(
     return queued
 
 
-def _begun_anew(tables: Tables, row: Row, entry: Row, within: float) -> dict[str, Any]:
+def _begun_anew(tables: Tables, row: Row, entry: Row) -> dict[str, Any]:
     due = entry["scheduled_at"]
     early = due is not None and due > tables.now()
     emptied = (
@@ -166,7 +166,7 @@ def _begun_anew(tables: Tables, row: Row, entry: Row, within: float) -> dict[str
         "attempt": 0,
         "lapses": 0,
         "perhaps_sent": False,
-        "dispatch_at": due if early else tables.in_(within),
+        "dispatch_at": due if early else None,
     }
 
 
@@ -189,30 +189,6 @@ def stored_otherwise(
         if (row := tables.notifications.get(id)) is not None
         and sha256(row["body"]).digest() != content
     ]
-
-
-def outcomes(tables: Tables, run: UUID, ids: Sequence[UUID] | None) -> Sequence[Row]:
-    """How the notifications of a replay stand."""
-    counts: Counter[str] = Counter()
-    for dead_letter in tables.dead_letters.values():
-        row = tables.notifications.get(dead_letter["notification_id"])
-        if (
-            dead_letter["replay"] == run
-            and row is not None
-            and (ids is None or dead_letter["id"] in ids)
-        ):
-            counts[_outcome(tables, dead_letter, row)] += 1
-    return [{"state": state, "count": count} for state, count in counts.items()]
-
-
-def _outcome(tables: Tables, dead_letter: Row, row: Row) -> str:
-    if row["epoch"] > dead_letter["replay_epoch"]:
-        return "failed"
-    if row["state"] == "sent" and dead_letter["reason"] == row["reason"] == "copies_refused":
-        return "failed"
-    due = row["scheduled_at"]
-    early = row["state"] == "queued" and due is not None and due > tables.now()
-    return "scheduled" if early else str(row["state"])
 
 
 def finish(tables: Tables) -> Sequence[Row]:
@@ -325,6 +301,5 @@ STATEMENTS: Final[dict[str, Statement]] = {
     replay.QUEUE: queue,
     ledger_recipients.REACHED: reached,
     replay.STORED: stored_otherwise,
-    replay.OUTCOMES: outcomes,
     replay.FINISH: finish,
 }

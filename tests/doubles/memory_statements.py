@@ -25,6 +25,7 @@ from tidings.ledger.notifications import (
     conflicts,
     dispatch,
     idempotency,
+    outbox_batches,
     outbox_entries,
     records,
 )
@@ -456,6 +457,56 @@ def dispatched(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Se
     return []
 
 
+def begin_batch(
+    tables: Tables, batch: UUID, ids: Sequence[UUID], epochs: Sequence[int], lease: float
+) -> Sequence[Row]:
+    """Enter notifications that are published together."""
+    tables.batches[batch] = tuple(zip(ids, epochs, strict=True)), tables.in_(lease)
+    return []
+
+
+def keep_batch(tables: Tables, batch: UUID, lease: float) -> Sequence[Row]:
+    """Hold a batch that is being published."""
+    if batch in tables.batches and tables.batches[batch][1] > tables.now():
+        tables.batches[batch] = tables.batches[batch][0], tables.in_(lease)
+    return []
+
+
+def delete_batch(tables: Tables, batch: UUID) -> Sequence[Row]:
+    """All of it was confirmed."""
+    tables.batches.pop(batch, None)
+    return []
+
+
+def leave_batch(
+    tables: Tables, batch: UUID, ids: Sequence[UUID], epochs: Sequence[int]
+) -> Sequence[Row]:
+    """These were not confirmed."""
+    if batch in tables.batches:
+        tables.batches[batch] = tuple(zip(ids, epochs, strict=True)), tables.now()
+    return []
+
+
+def take_over_batches(tables: Tables, limit: int) -> Sequence[Row]:
+    """Publish one by one what nobody publishes any more."""
+    lapsed = [id for id, (_, until) in tables.batches.items() if until <= tables.now()][:limit]
+    left = [entry for id in lapsed for entry in tables.batches.pop(id)[0]]
+    entered = []
+    for id, epoch in left:
+        row = tables.notifications.get(id)
+        if row is None or row["epoch"] != epoch or row["dispatch_at"] is not None:
+            continue
+        if (row["state"], row["attempt"]) != ("queued", 0):
+            continue
+        tables.change(row, dispatch_at=tables.now())
+        entered.append({"id": id})
+        for dead_letter in list(tables.dead_letters.values()):
+            named = [dead_letter[name] for name in ("notification_id", "replay_epoch", "state")]
+            if named == [id, epoch, "replayed"]:
+                tables.dead_letters[dead_letter["id"]] = {**dead_letter, "state": "replaying"}
+    return entered
+
+
 def not_published(tables: Tables, ids: Sequence[UUID], error: str) -> Sequence[Row]:
     """None of these has an entry: nothing is accepted over HTTP here."""
     assert error
@@ -466,6 +517,7 @@ def not_published(tables: Tables, ids: Sequence[UUID], error: str) -> Sequence[R
 def seconds_to_next(tables: Tables) -> Sequence[Row]:
     """Until something has to be published."""
     due = [row["dispatch_at"] for row in _dispatchable(tables)]
+    due += [until for _, until in tables.batches.values()]
     return [{"seconds": (min(due) - tables.now()).total_seconds() if due else None}]
 
 
@@ -557,6 +609,11 @@ DELIVERY: Final[dict[str, Statement]] = {
     dispatch.KEEP: keep,
     dispatch.DISPATCHED: dispatched,
     dispatch.NEXT: seconds_to_next,
+    outbox_batches.BEGIN: begin_batch,
+    outbox_batches.KEEP: keep_batch,
+    outbox_batches.DELETE: delete_batch,
+    outbox_batches.LEAVE: leave_batch,
+    outbox_batches.TAKE_OVER: take_over_batches,
     outbox_entries.NOT_PUBLISHED: not_published,
     changes.CANCEL: cancel,
     conflicts.BODIES: bodies,

@@ -77,6 +77,8 @@ class Tables:
     results: dict[tuple[UUID, int, str], Row] = field(default_factory=dict)
     """What became of recipients, by notification, epoch and address."""
     dead_letters: dict[UUID, Row] = field(default_factory=dict)
+    batches: dict[UUID, tuple[tuple[tuple[UUID, int], ...], datetime]] = field(default_factory=dict)
+    """Of the outbox: notifications with their epochs, and until when a process holds them."""
     keys: dict[tuple[str, bytes], tuple[UUID, datetime]] = field(default_factory=dict)
     """By key and addressee: who holds it, and until when."""
     circuits: dict[tuple[str, str, str], tuple[str, datetime]] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class Tables:
             dict(self.attempts),
             dict(self.results),
             dict(self.dead_letters),
+            dict(self.batches),
             dict(self.keys),
             dict(self.circuits),
             list(self.transitions),
@@ -106,6 +109,7 @@ class Tables:
                 self.attempts,
                 self.results,
                 self.dead_letters,
+                self.batches,
                 self.keys,
                 self.circuits,
                 self.transitions,

@@ -344,7 +344,7 @@ BROKEN = {
     "what a copy has missed is not passed on again": Broken(
         without(claims.LOOK_UP, _taken_for_sent_to_all, looking=False),
         "has no dead letter",
-        989,
+        125,
     ),
     "given up as its last error says, whatever came before": Broken(
         recording(_denies_what_may_have_been), "and may have been sent", 42

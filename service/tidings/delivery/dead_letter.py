@@ -1,6 +1,7 @@
 """A dead letter: a message that was not delivered, with the reason.
 
-open ──replay──▶ replaying ──published──▶ replayed ──replay --force──▶ replaying
+open ──replay──▶ replayed ──replay --force──▶ replayed
+   │       └──waits──▶ replaying ──published──▶ replayed
    │
    ├──discard──▶ discarded
    └──edit──▶ superseded        (the edited dead letter replaces it)
@@ -26,9 +27,9 @@ class DeadLetterState(StrEnum):
     OPEN = "open"
     """Waits for a decision."""
     REPLAYING = "replaying"
-    """On its way back to its lane: in the ledger's outbox, which survives any crash."""
+    """Waits in the ledger's outbox, which survives any crash: for its time, or until it can be published."""
     REPLAYED = "replayed"
-    """Back in its lane, in a new epoch."""
+    """Back in its lane, or on its way there, in a new epoch."""
     DISCARDED = "discarded"
     """Closed for good, with a note."""
     SUPERSEDED = "superseded"
@@ -43,9 +44,9 @@ L = DeadLetterState
 
 DEAD_LETTER_TRANSITIONS: Final = MappingProxyType(
     {
-        L.OPEN: frozenset({L.REPLAYING, L.DISCARDED, L.SUPERSEDED}),
+        L.OPEN: frozenset({L.REPLAYED, L.REPLAYING, L.DISCARDED, L.SUPERSEDED}),
         L.REPLAYING: frozenset({L.REPLAYED}),
-        L.REPLAYED: frozenset({L.REPLAYING}),  # `replay --force`
+        L.REPLAYED: frozenset({L.REPLAYED, L.REPLAYING}),  # `replay --force`, or not confirmed
         L.DISCARDED: frozenset[DeadLetterState](),
         L.SUPERSEDED: frozenset[DeadLetterState](),
     }

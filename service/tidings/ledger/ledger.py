@@ -15,6 +15,7 @@ from tidings.ledger.notifications.accepting import Accepting
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
+from tidings.ledger.notifications.outbox_batches import OutboxBatches
 from tidings.ledger.notifications.outbox_entries import OutboxEntries
 from tidings.ledger.notifications.records import Records
 from tidings.ledger.notifications.requeue import Requeues
@@ -70,6 +71,7 @@ class PostgresLedger:
         self._settings = settings
         self.database = database or PostgresDatabase(settings, application=f"tidings {actor}"[:63])
         self.outbox = Outbox(self.database)
+        self.outbox_batches = OutboxBatches(self.database)
         self.outbox_entries = OutboxEntries(self.database)
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)

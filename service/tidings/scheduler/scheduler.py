@@ -6,6 +6,7 @@ due again by itself (`tidings.ledger.notifications.dispatch`).
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -134,11 +135,12 @@ class Scheduler:
         raise LedgerUnavailable("PostgreSQL: the listening connection was lost")
 
     async def _dispatch(self) -> int:
-        """Publish due notifications; returns how many were taken."""
+        """Publish due notifications, and what replays left; returns how many were taken."""
+        await self._ledger.outbox_batches.take_over()
         taken = await self._ledger.outbox.take(AT_ONCE, actor=self._ledger.actor)
         if taken:
             try:
-                async with keep_leased(self._ledger.outbox, taken):
+                async with keep_leased(partial(self._ledger.outbox.keep, taken)):
                     confirmed = await publish_dispatches(
                         self._publisher, taken, by=self._ledger.actor
                     )

@@ -15,6 +15,7 @@ from tidings.ledger.dead_letters.dead_letters import DeadLetters
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
+from tidings.ledger.notifications.outbox_batches import OutboxBatches
 from tidings.ledger.notifications.records import Records
 from tidings.ledger.notifications.requeue import Requeues
 
@@ -62,6 +63,7 @@ class Side:
         self.claims = Claims(database, worker="worker", window=WEEK, patience=PATIENCE)
         self.records = Records(database)
         self.outbox = Outbox(database)
+        self.outbox_batches = OutboxBatches(database)
         self.requeues = Requeues(database, after=PATIENCE)
         self.changes = Changes(database)
         self.dead_letters = DeadLetters(database, actor="a person", window=WEEK)

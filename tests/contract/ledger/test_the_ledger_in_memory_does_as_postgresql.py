@@ -170,16 +170,28 @@ class Draws:
             self.dice.choice((self.run, UUID(int=self.dice.getrandbits(128)))),
         )
 
+        fate = self.dice.choice(("held", "lapsed", "all", "one", "none"))
+
         async def replay(side: Side) -> object:
             replays = side.dead_letters.replays
             begun = await replays.begin(
                 ids, run, expires_at=lambda _: None, actor="test", force=force
             )
-            # Else its lease would run out amid the operations, on one side before the other.
-            await side.outbox.keep(begun.dispatches, 600.0)
-            return begun, await replays.outcomes(run), await replays.outcomes(run, ids)
+            if begun.batch is not None:
+                left = {"all": begun.dispatches, "one": begun.dispatches[:1]}.get(fate, ())
+                match fate:
+                    case "held" | "lapsed":
+                        # Else its lease would run out amid the operations, on one side before the other.
+                        seconds = 600.0 if fate == "held" else -1.0
+                        await side.outbox_batches.keep(begun.batch, seconds)
+                    case _:
+                        await side.outbox_batches.close(begun.batch, left)
+            return replace(begun, batch=None)
 
-        return f"replay {ids}, by force: {force}", replay
+        return f"replay {ids}, by force: {force}, {fate} left", replay
+
+    def take_over(self) -> tuple[str, Operation]:
+        return "take over", lambda side: side.outbox_batches.take_over()
 
     def requeue(self) -> tuple[str, Operation]:
         lanes = {attempt.lane: -1800.0 for attempt in self.attempts}

@@ -19,7 +19,9 @@ from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.dead_letters.policies import Policies
+from tidings.ledger.dead_letters.replay import Begun
 from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.ledger.ledger import PostgresLedger
 from tidings.operations.dead_letters.plan import Plan
 from tidings_events.routing import Headers
 
@@ -116,18 +118,67 @@ async def test_a_batch_begun_again_after_its_reply_was_lost_is_still_its_own(
     assert [refusal.taken for refusal in other.not_replayed] == [True, True]
 
 
-async def test_a_confirm_that_was_not_recorded_is_made_up_for(rig: DeadLetterRig) -> None:
-    dead_letters = await rig.archived(written())
+async def test_of_a_batch_that_nobody_publishes_any_more_the_rest_waits_in_the_outbox(
+    rig: DeadLetterRig,
+) -> None:
     async with rig.ledger("killed") as ledger:
-        expires_at = Policies(rig.settings).expires_at
-        await ledger.dead_letters.replays.begin(
-            dead_letters, uuid4(), expires_at=expires_at, actor="test"
-        )
-        await ledger.dead_letters.replays.finish()
-        assert (await rig.dead_letters())[0]["state"] == "replaying"
-        await rig.fetch("UPDATE notifications SET state = 'sent', dispatch_at = NULL")  # claimed
-        await ledger.dead_letters.replays.finish()
-        assert (await rig.dead_letters())[0]["state"] == "replayed"
+        begun = await _begun(rig, ledger, 3)
+        claimed, waits, _ = (entry.id for entry in begun.dispatches)
+        replays, batches = ledger.dead_letters.replays, ledger.outbox_batches
+        assert await batches.take_over() == 0, "it is held"
+        await rig.fetch("UPDATE outbox_batches SET lease_until = now()")
+        await rig.fetch("UPDATE notifications SET state = 'sending' WHERE id = $1", claimed)
+        assert await batches.take_over() == 2
+        assert await batches.take_over() == 0
+        await replays.finish()
+        assert await _states(rig, claimed) == ["replayed", "replaying", "replaying"]
+        # A claim that came before its confirm could be noted.
+        await rig.fetch("UPDATE notifications SET dispatch_at = NULL WHERE id = $1", waits)
+        await replays.finish()
+        assert await _states(rig, claimed) == ["replayed", "replayed", "replaying"]
+        assert [entry.id for entry in await ledger.outbox.take(10, actor="s")] == [
+            begun.dispatches[2].id
+        ]
+
+
+async def test_of_a_batch_only_what_was_not_confirmed_is_published_again(
+    rig: DeadLetterRig,
+) -> None:
+    async with rig.ledger() as ledger:
+        begun = await _begun(rig, ledger, 3)
+        assert begun.batch is not None
+        left = begun.dispatches[1]
+        await ledger.outbox_batches.close(begun.batch, [left])
+        assert await ledger.outbox_batches.take_over() == 0
+        assert [entry.id for entry in await ledger.outbox.take(10, actor="s")] == [left.id]
+
+
+async def test_a_batch_is_held_for_as_long_as_it_is_published(rig: DeadLetterRig) -> None:
+    async with rig.ledger() as ledger:
+        begun = await _begun(rig, ledger, 1)
+        assert begun.batch is not None
+        await ledger.outbox_batches.keep(begun.batch, 60.0)
+        seconds = await ledger.outbox.seconds_to_next()
+        assert seconds is not None
+        assert 50 < seconds <= 60
+        await ledger.outbox_batches.close(begun.batch)
+        assert await ledger.outbox.seconds_to_next() is None
+        await ledger.outbox_batches.keep(begun.batch)  # too late: nothing is held again
+        assert await ledger.outbox.seconds_to_next() is None
+
+
+async def _begun(rig: DeadLetterRig, ledger: PostgresLedger, count: int) -> Begun:
+    """A replay that has not published anything yet."""
+    dead_letters = await rig.archived(*(written() for _ in range(count)))
+    return await ledger.dead_letters.replays.begin(
+        dead_letters, uuid4(), expires_at=Policies(rig.settings).expires_at, actor="test"
+    )
+
+
+async def _states(rig: DeadLetterRig, first: UUID) -> list[str]:
+    """Of all dead letters: that of one notification first."""
+    rows = sorted(await rig.dead_letters(3), key=lambda row: row["notification_id"] != first)
+    return [rows[0]["state"], *sorted(row["state"] for row in rows[1:])]
 
 
 async def test_a_dead_letter_that_fails_again_becomes_a_dead_letter_of_the_next_epoch(
@@ -426,6 +477,7 @@ async def test_a_broker_that_is_away_leaves_what_was_begun_to_the_scheduler(
     (row,) = await rig.fetch("SELECT state, dispatch_at FROM notifications")
     assert row["state"] == "queued"
     assert row["dispatch_at"] is not None
+    assert (await rig.dead_letters())[0]["state"] == "replaying"
 
 
 async def test_thousands_of_dead_letters_take_seconds(rig: DeadLetterRig) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -163,7 +164,7 @@ async def test_what_is_held_is_left_alone_until_it_is_let_go(ledger: LedgerRig) 
     await falls_due(ledger, attempt.id)
     async with asyncio.timeout(20):
         [dispatch] = await ledger.outbox.take(100, actor="one", lease=LEASE)
-        async with keep_leased(ledger.outbox, [dispatch]):
+        async with keep_leased(partial(ledger.outbox.keep, [dispatch])):
             until = time.monotonic() + 1.5 * LEASE
             while time.monotonic() < until:
                 assert await taken(ledger) == []

@@ -91,6 +91,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "dead_letter_categories",
         "dead_letter_minutes",
         "alert_rules",
+        "outbox_batches",
         "sent_alerts",
         "queue_depths",
         "queue_looks",

@@ -1,8 +1,8 @@
 """Replays: dead letters go back to their lanes in a new epoch of their notifications.
 
-What is to be published is written down first (`dispatch_at`, see `tidings.ledger.notifications.dispatch`), so that
-a replay that is killed is finished by the next scheduler. State changes are compare-and-set under
-row locks: the second finds the dead letter taken.
+What is to be published is written down first, as a batch of the outbox (`tidings.ledger.notifications.outbox_batches`),
+so that a replay that is killed is finished by the next scheduler. State changes are compare-and-set under row locks: the
+second finds the dead letter taken.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from asyncpg import Record
 
 from tidings.delivery.archiving import ReplayRefusal
-from tidings.delivery.states import State
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.choice import (
     Candidate,
@@ -34,8 +34,8 @@ from tidings.ledger.dead_letters.rows import (
     ExpiresAt,
     Introduced,
 )
-from tidings.ledger.notifications import recipients, rows
-from tidings.ledger.notifications.dispatch import DUE, LEASE, NOTIFY, OutboxEntry
+from tidings.ledger.notifications import outbox_batches, recipients, rows
+from tidings.ledger.notifications.dispatch import DUE, NOTIFY, OutboxEntry
 from tidings.ledger.notifications.idempotency import KeyUse, hold
 from tidings.ledger.notifications.perhaps_sent import OF_DEAD_LETTERS, doubtful
 
@@ -54,21 +54,21 @@ WITH moved AS (
            user_id = i.user_id, entity_type = i.entity_type, entity_id = i.entity_id, body = i.body,
            template = i.template, subject = i.subject,
            idempotency_key = i.idempotency_key, scheduled_at = i.scheduled_at, expires_at = i.expires_at,
-           dispatch_at = CASE WHEN i.scheduled_at > now() THEN i.scheduled_at ELSE now() + $2 * interval '1 second' END,
+           dispatch_at = CASE WHEN i.scheduled_at > now() THEN i.scheduled_at END,
            finished_at = NULL, provider = NULL, reference = NULL, reason = NULL, failure_kind = NULL,
            failure_code = NULL, failure_message = NULL, retry_delay = NULL, updated_at = now()
-      FROM unnest({rows.COLUMNS.parameters("uuid", "text", after=4)})
+      FROM unnest({rows.COLUMNS.parameters("uuid", "text", after=3)})
         AS i ({rows.COLUMNS.names}, dead_letter, before)
      WHERE n.id = i.id AND n.state = i.before
-    RETURNING n.id, n.epoch, i.before, i.dead_letter
+    RETURNING n.id, n.epoch, i.before, i.dead_letter, n.dispatch_at IS NOT NULL AS early
 ), taken AS (
     UPDATE dead_letters d
-       SET state = 'replaying', replay = $3, replay_epoch = moved.epoch, notification_id = moved.id,
-           replayed_at = NULL, changed_at = now(), actor = $1
+       SET state = CASE WHEN early THEN 'replaying' ELSE 'replayed' END, replayed_at = CASE WHEN NOT early THEN now() END,
+           replay = $2, replay_epoch = moved.epoch, notification_id = moved.id, changed_at = now(), actor = $1
       FROM moved WHERE d.id = moved.dead_letter
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-    SELECT id, epoch, before, 'queued', $1, $4::text || 'replayed from dead letter ' || dead_letter FROM moved
+    SELECT id, epoch, before, 'queued', $1, $3::text || 'replayed from dead letter ' || dead_letter FROM moved
 )
 SELECT id, epoch FROM moved
 """
@@ -80,17 +80,6 @@ SELECT of.dead_letter, n.body
 """
 """What is stored of notifications whose dead letters have other bodies."""
 
-OUTCOMES: Final = """
-SELECT CASE WHEN n.epoch > d.replay_epoch THEN 'failed'
-            WHEN n.state = 'sent' AND d.reason = 'copies_refused' AND n.reason = d.reason THEN 'failed'
-            WHEN n.state = 'queued' AND n.scheduled_at > now() THEN 'scheduled'
-            ELSE n.state END AS state, count(*)
-  FROM dead_letters d JOIN notifications n ON n.id = d.notification_id
- WHERE d.replay = $1 AND ($2::uuid[] IS NULL OR d.id = ANY($2))
- GROUP BY 1
-"""
-"""Whatever went on to a later epoch had failed in this one: nothing else can be replayed."""
-
 FINISH: Final = """
 UPDATE dead_letters d
    SET state = 'replayed', replayed_at = now(), changed_at = now()
@@ -99,6 +88,8 @@ UPDATE dead_letters d
    AND (n.epoch > d.replay_epoch OR n.epoch = d.replay_epoch AND (n.dispatch_at IS NULL OR n.state <> 'queued'))
 """
 """Whose notification was claimed in its new epoch was published, even where no confirm was recorded."""
+
+TAKEN_STATES: Final = (DeadLetterState.REPLAYING, DeadLetterState.REPLAYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +107,8 @@ class Begun:
     """What is to be published now, and what is not."""
 
     dispatches: tuple[OutboxEntry, ...]
+    batch: UUID | None
+    """Their batch in the outbox; None if nothing is to be published now."""
     later: int
     """A scheduler publishes them: at their `scheduled_at`, or soon where they were begun before and
     the reply was lost."""
@@ -212,9 +205,15 @@ class Replays:
             connection, dead_letters, run, expires_at, force=force, objection=objection
         )
         epochs = await self._queue(connection, decided.candidates, run, actor, forced=force)
-        due = [candidate for candidate in decided.candidates if not candidate.early]
+        due = [
+            _dispatch(candidate, epochs[candidate.attempt.id])
+            for candidate in decided.candidates
+            if not candidate.early
+        ]
+        batch = await outbox_batches.begin(connection, due) if due else None
         return Begun(
-            tuple(_dispatch(candidate, epochs[candidate.attempt.id]) for candidate in due),
+            tuple(due),
+            batch,
             len(decided.candidates) - len(due) + decided.begun,
             tuple(decided.not_replayed),
             len(decided.doubtful),
@@ -275,7 +274,7 @@ class Replays:
     ) -> _Decided:
         """Lock dead letters, their keys and their notifications, and decide about each."""
         locked = await connection.fetch(LOCK, sorted(set(dead_letters)))
-        begun = [row for row in locked if row["state"] == "replaying" and row["replay"] == run]
+        begun = [row for row in locked if row["state"] in TAKEN_STATES and row["replay"] == run]
         found = [row for row in locked if row not in begun]
         readable, not_replayed = read(found, force=force)
         stored = {} if force else await _stored(connection, readable)
@@ -311,14 +310,6 @@ class Replays:
             count: int = await connection.fetchval(OF_DEAD_LETTERS, dead_letters, force)
         return count
 
-    async def outcomes(
-        self, run: UUID, dead_letters: Sequence[UUID] | None = None
-    ) -> Mapping[State, int]:
-        """How the notifications of a replay, or of some of its dead letters, stand."""
-        async with self._database.connection() as connection:
-            found = await connection.fetch(OUTCOMES, run, dead_letters)
-        return {State(row["state"]): row["count"] for row in found}
-
     async def finish(self) -> None:
         """Mark dead letters as replayed that a scheduler published, or whose confirm was not recorded."""
         async with self._database.connection() as connection:
@@ -338,7 +329,6 @@ class Replays:
         queued = await connection.fetch(
             QUEUE,
             actor,
-            LEASE,
             run,
             "forced: " if forced else "",
             *rows.columns(candidates),
@@ -348,9 +338,8 @@ class Replays:
         if not forced:
             begun = [row["id"] for row in queued], [row["epoch"] for row in queued]
             await recipients.begin_epoch(connection, *begun)
-        await connection.execute(
-            NOTIFY, DUE
-        )  # for the scheduler that publishes it if this process dies
+        # For the scheduler, which publishes those that are early, and all if this process dies.
+        await connection.execute(NOTIFY, DUE)
         return {row["id"]: row["epoch"] for row in queued}
 
 

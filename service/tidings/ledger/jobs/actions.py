@@ -58,7 +58,7 @@ UPDATE job_items i SET result = done.result, detail = done.detail, superseded_by
 
 STATES: Final = "SELECT id, state, actor FROM dead_letters WHERE id = ANY($1::uuid[])"
 
-NOTHING: Final = Begun((), 0, ())
+NOTHING: Final = Begun((), None, 0, ())
 
 Results = Mapping[UUID, tuple[str, str | None]]
 """By item: the result, and its detail."""

@@ -101,7 +101,7 @@ UPDATE notifications n SET dispatch_at = now() + $3 * interval '1 second' FROM l
 likely: waiting for it, with others locked, might be waiting for each other."""
 
 NEXT: Final = """
-SELECT extract(epoch FROM min(dispatch_at) - clock_timestamp())::float8
+SELECT extract(epoch FROM least(min(dispatch_at), (SELECT min(lease_until) FROM outbox_batches)) - clock_timestamp())::float8
   FROM notifications
  WHERE dispatch_at IS NOT NULL
    AND (state IN ('scheduled', 'queued', 'retrying', 'failed', 'expired', 'unknown')

@@ -7,7 +7,9 @@ from typing import Final
 from tidings.ledger.jobs.rows import OpenItem
 from tidings.operations.dead_letters.pacing import AT_ONCE, batches
 
-FIRST_PAGE: Final = 2 * AT_ONCE
+FIRST: Final = 50
+"""Items of the first batches: whoever watches sees soon whether it works."""
+FIRST_PAGE: Final = 6 * FIRST
 """Items read before anything is done."""
 PAGE: Final = 10_000
 """Items read at once after that."""
@@ -40,6 +42,7 @@ class Batches:
                 return batch
             if not (page := await self._read(self._after, self._limit)):
                 return None
+            at_once = FIRST if self._limit == FIRST_PAGE else AT_ONCE
             self._after, self._limit = page[-1].position, PAGE
-            self._page = batches(page, self._rate)
+            self._page = batches(page, self._rate, at_once)
             return next(self._page)

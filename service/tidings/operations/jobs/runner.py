@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import BrokerPublisher
-from tidings.delivery.errors import LedgerUnavailable, TidingsError
+from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable, TidingsError
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.delivery.ports import Publisher
 from tidings.ledger.dead_letters.policies import Policies
@@ -398,10 +398,18 @@ async def publish_begun(ledger: PostgresLedger, publisher: Publisher, begun: Beg
         BrokerUnavailable: Nothing was confirmed.
         LedgerUnavailable: It could not be noted.
     """
-    if begun.dispatches:
-        async with keep_leased(ledger.outbox, begun.dispatches):
-            confirmed = await publish_dispatches(publisher, begun.dispatches)
-        await _persistently(lambda: ledger.outbox.dispatched(confirmed))
+    if (batch := begun.batch) is None:
+        return
+    batches, entries = ledger.outbox_batches, begun.dispatches
+    try:
+        async with keep_leased(lambda: batches.keep(batch)):
+            confirmed = await publish_dispatches(publisher, entries)
+    except BrokerUnavailable:
+        await _persistently(lambda: batches.close(batch, entries))
+        raise
+    done = {entry.id for entry in confirmed}
+    left = [entry for entry in entries if entry.id not in done]
+    await _persistently(lambda: batches.close(batch, left))
 
 
 def _exceeds(now: Outcomes, limit: float | None) -> bool:
