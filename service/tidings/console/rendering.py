@@ -46,7 +46,7 @@ def url(path: str, *parts: str, **query: Any) -> str:
     for name, value in query.items():
         values = value if isinstance(value, list | tuple) else [value]
         given += [(name, str(each)) for each in values if each is not None and each != ""]
-    address = ROOT + path.format(*(quote(part, safe="") for part in parts))
+    address = ROOT + (path.format(*(quote(part, safe="") for part in parts)) if parts else path)
     return f"{address}?{urlencode(given)}" if given else address
 
 
@@ -64,7 +64,12 @@ def link(context: Context, path: str, query: Mapping[str, Any] | None = None, *p
     if page is None or visitor is None:
         return ""
     reason = visitor.why_not(page.scope, live_only=page.live_only, all_tenants=page.all_tenants)
-    return "" if reason else url(re.sub(r"\{\w+\}", "{}", path), *parts, **(query or {}))
+    return "" if reason else url(_without_names(path), *parts, **(query or {}))
+
+
+@cache
+def _without_names(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path)
 
 
 def moment(at: datetime | None) -> str:

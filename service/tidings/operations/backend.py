@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidings.delivery.inbox import InboxHints, SilentHints
 from tidings.ledger import PostgresLedger
+from tidings.operations.recent_statistics import RecentStatistics
 from tidings.runtime.background import end
 from tidings.runtime.shared_look import SharedLook
 from tidings.settings import Settings
@@ -51,6 +52,8 @@ class Backend:
         """How many messages are in the queues: each look opens a connection."""
         self.health: SharedLook[ExaminedHealth] = SharedLook(HEALTH_KEPT)
         """What the checks have found: they ask every server and provider."""
+        self.statistics = RecentStatistics()
+        """Statistics of long periods, which change slowly."""
         self.exporting = 0
         """Exports under way."""
         self.choosing: set[asyncio.Task[None]] = set()

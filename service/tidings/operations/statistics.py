@@ -61,6 +61,8 @@ class StatisticsRequest:
     """Show how many messages are in the queues, which have those of all tenants."""
     patience: float | None = None
     """Seconds that RabbitMQ has to tell; afterwards the depths are those of the last look. None: until it does."""
+    age: float = 0.0
+    """Seconds old that outcomes may be: then all who look at this period read them once. 0: they are read now."""
     details: bool = False
     """By time and channel and by category; percentiles of the whole and of categories only, and neither errors nor
     providers."""
@@ -79,6 +81,8 @@ class StatisticsView:
     """Every channel, followed by its providers."""
     errors: tuple[str, ...]
     """Errors of servers that are unavailable."""
+    as_of: datetime | None = None
+    """When the statistics were read; None if they are not known."""
 
     @property
     def not_delivering(self) -> Sequence[ChannelStatus]:
@@ -170,8 +174,12 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         raise InvalidRequest("it must be before the end of the period", field="since")
     window = Window.around(request.since, request.until, now)
     topology = topology_of(backend.settings)
+
+    def read() -> Coroutine[Any, Any, Statistics]:
+        return backend.ledger.reports.stats(window, request.choice, details=request.details)
+
     numbers, waiting, queues, ages, channels = await asyncio.gather(
-        backend.ledger.reports.stats(window, request.choice, details=request.details),
+        backend.statistics.get((window, request.choice, request.details), request.age, read),
         count_backlog(backend.ledger.database, request.choice.tenant, test=request.choice.test),
         _recent_depths(backend, request.patience) if request.queues else _no_depths(),
         backend.ledger.queue_ages.oldest(lanes_of(topology)) if request.queues else _no_ages(),
@@ -184,7 +192,7 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         if not isinstance(fault, BrokerUnavailable | LedgerUnavailable):
             raise fault
     return StatisticsView(
-        None if isinstance(numbers, BaseException) else numbers,
+        None if isinstance(numbers, BaseException) else numbers.statistics,
         None if isinstance(waiting, BaseException) else waiting,
         None if isinstance(queues, BaseException) else queues,
         {}
@@ -192,6 +200,7 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         else _oldest(queues or (), ages, topology),
         () if isinstance(channels, BaseException) else channels,
         tuple(dict.fromkeys(str(fault) for fault in errors)),
+        None if isinstance(numbers, BaseException) else numbers.at,
     )
 
 

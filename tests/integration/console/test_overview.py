@@ -94,3 +94,16 @@ async def test_the_range_is_in_the_address_and_another_word_is_the_first_one(
     for wanted, shown in (("30d", "30d"), ("7d", "7d"), ("", "1h"), ("<b>", "1h")):
         html = (await person.get(f"/?range={wanted}")).html
         assert re.findall(r'aria-current="true">(\w+)<', html) == [shown]
+
+
+async def test_a_long_range_says_as_of_when_its_outcomes_are_and_a_short_one_is_read_anew(
+    console: ConsoleRig,
+) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    person = await console.person("read", tenant=tenant)
+    for wanted in ("1h", "24h"):
+        assert "Sent 0" in (await person.get(f"/?range={wanted}")).text
+    await recorded(console, SENT, tenant=tenant)
+    hour, day = await person.get("/?range=1h"), await person.get("/?range=24h")
+    assert ("Sent 1" in hour.text, "as of" in hour.text) == (True, False)
+    assert ("Sent 0" in day.text, "the last 24h: as of" in day.text) == (True, True)

@@ -11,7 +11,7 @@ from tidings.console.undoing import STARTED, UNDO
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.operations.dead_letters import acting, notes
+from tidings.operations.dead_letters import acting, lookup, notes
 from tidings.operations.dead_letters.acting import DeadLetterHistory, DeadLetterRequest
 from tidings.operations.dead_letters.body import readable
 from tidings.operations.dead_letters.views import DeadLetterView
@@ -117,8 +117,8 @@ def _equivalents(visit: Visit, id_: str) -> dict[str, Any]:
 
 async def current(visit: Visit, request: DeadLetterRequest) -> DeadLetterView:
     """A dead letter as it stands. Raises like `dead_letter_page`."""
-    found = await acting.details(visit.backend, visit.actor, request, reveal=False)
-    return found.in_full.dead_letter
+    found = await lookup.show(visit.backend, request.prefix, reveal=False, tenant=request.tenant)
+    return found.dead_letter
 
 
 async def _replay(visit: Visit) -> SeeOther | Html:

@@ -54,7 +54,7 @@ async def _edit(visit: Visit) -> Html:
         raise Refused(
             f"It {BECAME[dead_letter.state]} by {dead_letter.actor or 'Tidings'}: only an open one can be edited."
         )
-    return await _page(visit, id_, draft_of(body))
+    return _shown(visit, dead_letter, draft_of(body))
 
 
 async def _masked(visit: Visit, id_: UUID) -> DeadLetterView:
@@ -64,7 +64,17 @@ async def _masked(visit: Visit, id_: UUID) -> DeadLetterView:
 async def _page(
     visit: Visit, id_: UUID, draft: EditedBody, problem: str = "", status: int = 200
 ) -> Html:
-    dead_letter = await _masked(visit, id_)
+    return _shown(visit, await _masked(visit, id_), draft, problem, status)
+
+
+def _shown(
+    visit: Visit,
+    dead_letter: DeadLetterView,
+    draft: EditedBody,
+    problem: str = "",
+    status: int = 200,
+) -> Html:
+    id_ = str(dead_letter.id)
     change = {"set": {"recipient": "…"}, "unset": ["expires_at"]}
     values = {
         "dead_letter": dead_letter,
@@ -79,8 +89,8 @@ async def _page(
         "became": BECAME.get(dead_letter.state, ""),
         "note": visit.form.text("note"),
         "problem": problem,
-        "cli": command("dead", "edit", str(id_), file="corrected.json", replay=True),
-        "curl": curl(visit, "PATCH", "/v1/dead-letters/{}", str(id_), body=change),
+        "cli": command("dead", "edit", id_, file="corrected.json", replay=True),
+        "curl": curl(visit, "PATCH", "/v1/dead-letters/{}", id_, body=change),
     }
     return Html("failures/edit.html", values, status)
 

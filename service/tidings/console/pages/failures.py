@@ -20,7 +20,7 @@ from tidings.operations.dead_letters.owners import GroupOwner
 from tidings.operations.pages import PageView
 from tidings.operations.scopes import Scope
 
-GROUPS: Final = 200
+GROUPS: Final = 100
 """Of a page."""
 DEAD_LETTERS: Final = 50
 

@@ -23,6 +23,8 @@ FIRST: Final = "1h"
 LIVE: Final = {"1h": 5, "6h": 15}
 """Seconds until the page is looked at again; a longer range changes slowly."""
 SLOWLY: Final = 60
+AGES: Final = {"6h": 5.0, "24h": 10.0, "7d": 20.0, "30d": 30.0}
+"""Seconds old that the outcomes of a longer range may be, at most half of the time until the page is looked at again."""
 PATIENCE: Final = 0.04
 """Seconds that RabbitMQ has to tell what is in the queues; else the page shows what it told last."""
 SENT: Final = ("sent", "delivered", "bounced")
@@ -50,6 +52,7 @@ async def _show(visit: Visit) -> Html:
         choice=Choice(tenant=visit.tenant, test=visit.test),
         queues=visit.tenant is None,
         patience=PATIENCE,
+        age=AGES.get(period, 0.0),
         details=True,
     )
     view = await overview.see(visit.backend, request)
@@ -62,6 +65,7 @@ async def _show(visit: Visit) -> Html:
             "range": period,
             "ranges": list(RANGES),
             "live": LIVE.get(period, SLOWLY),
+            "aged": period in AGES,
             "plots": [] if known is None else _plots(known, names),
             "places": {each: _place(each, period) for each in view.attention},
             "faults": sum(each.level is AttentionLevel.FAULT for each in view.attention),
