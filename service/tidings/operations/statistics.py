@@ -12,7 +12,7 @@ from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, InvalidRequest, LedgerUnavailable
 from tidings.ledger.notifications.counting import RETRY_LATER
 from tidings.ledger.operators.backlog import Backlog, count_backlog
-from tidings.ledger.operators.rates import Rates
+from tidings.ledger.operators.rates import SUCCEEDED, WITHDRAWN, Rates
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import (
     EVERYTHING,
@@ -28,6 +28,8 @@ from tidings.settings import Settings
 
 __all__ = [
     "RETRY_LATER",
+    "SUCCEEDED",
+    "WITHDRAWN",
     "Backlog",
     "ChannelRates",
     "ChannelSeries",

@@ -43,6 +43,19 @@ async def test_it_says_of_a_tenant_what_was_sent_failed_and_retried(console: Con
     assert "Failed 1" in shown.text
     assert "Retried 1" in shown.text
     assert "75 %" in shown.text
+    outcomes = shown.html.partition('id="outcomes"')[2].partition("</section>")[0]
+    rows = re.findall(
+        r'label="Of">(\w+)<.*?"Outcome">([\w ]+)<.*?number">(\d+)<.*?href="/console([^"]*)"',
+        outcomes,
+        re.DOTALL,
+    )
+    assert [row[:3] for row in rows] == [
+        ("Sent", "sent", "3"),
+        ("Failed", "rejected", "1"),
+        ("Retried", "first attempt", "1"),
+    ]
+    assert shown.html.count('<a href="#outcomes">') == 3  # the numbers lead to what they consist of
+    assert rows[1][3] == "/failures?reason=rejected&amp;since=6h"
     assert "receipt" in shown.text
     assert "Open dead letters 3" in shown.text
     assert "3 new dead letters, email rejected 550: no such user" in shown.text

@@ -8,6 +8,7 @@ from typing import Final
 
 from tidings.console import equivalents
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.console.pages.overview import FAILED, SENT
 from tidings.delivery.errors import InvalidRequest, NotFound
 from tidings.operations import channels, statistics
 from tidings.operations.actor import Actor
@@ -82,6 +83,8 @@ async def _list(visit: Visit) -> Html:
             "history": history,
             "more": len(history) == ORDERS and not every,
             "period": span(PERIOD.total_seconds()),
+            "sent_states": SENT,
+            "failed_states": FAILED,
         },
     )
 

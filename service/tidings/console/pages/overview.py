@@ -1,16 +1,27 @@
 """The first page: is anything wrong?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tidings.console.charts import Plot, plot
 from tidings.console.equivalents import command, curl
 from tidings.console.page import ConsolePage, Html, Visit
+from tidings.delivery.outcome import Reason
 from tidings.operations import overview
 from tidings.operations.attention import Attention, AttentionLevel, Concern
 from tidings.operations.overview import OverviewView
-from tidings.operations.statistics import ChannelSeries, Choice, Statistics, StatisticsRequest
+from tidings.operations.statistics import (
+    RETRY_LATER,
+    SUCCEEDED,
+    WITHDRAWN,
+    ChannelSeries,
+    Choice,
+    Rates,
+    Statistics,
+    StatisticsRequest,
+)
 
 RANGES: Final = {
     "1h": timedelta(hours=1),
@@ -44,6 +55,19 @@ LISTS: Final = {
 COLOURS: Final = 6
 
 
+@dataclass(frozen=True, slots=True)
+class OutcomeLine:
+    """A part of one of the numbers at the top, and where to look at what has become of it."""
+
+    part_of: str
+    name: str
+    count: int
+    words: str
+    """Of the link."""
+    path: str
+    query: Mapping[str, Any]
+
+
 async def _show(visit: Visit) -> Html:
     period = visit.query("range")
     period = period if period in RANGES else FIRST
@@ -73,8 +97,7 @@ async def _show(visit: Visit) -> Html:
             "cli": command("overview", since=period, tenant=visit.tenant, test=visit.test),
             "curl": curl(visit, "GET", "/v1/overview", since=period, test=visit.test),
             "behind": behind,
-            "sent_states": SENT,
-            "failed_states": FAILED,
+            "outcomes": [] if known is None else list(_outcomes(known.total, period)),
         },
     )
 
@@ -98,6 +121,25 @@ def _plots(known: Statistics, names: Sequence[str]) -> Sequence[Plot]:
         draw("Failed", lambda series: series.failed),
         draw("Retried", lambda series: series.retried),
     ]
+
+
+def _outcomes(total: Rates, period: str) -> Iterator[OutcomeLine]:
+    """What ended in the period, by how: the parts add up to what was sent, what failed and what was retried."""
+    for name, count in sorted(total.outcomes.items(), key=lambda each: -each[1]):
+        if name in SUCCEEDED:
+            query = {"state": SENT, "since": period}
+            yield OutcomeLine("Sent", name, count, "now sent", "/notifications", query)
+        elif name in set(Reason):
+            query = {"reason": name, "since": period}
+            yield OutcomeLine("Failed", name, count, "open dead letters", "/failures", query)
+        elif name not in WITHDRAWN and name != RETRY_LATER:
+            query = {"state": FAILED, "since": period}
+            yield OutcomeLine("Failed", name, count, "now failed", "/notifications", query)
+    if total.retried:
+        query = {"state": "retrying"}
+        yield OutcomeLine(
+            "Retried", "first_attempt", total.retried, "now retrying", "/notifications", query
+        )
 
 
 def _place(item: Attention, period: str) -> tuple[str, Mapping[str, Any], *tuple[str, ...]]:
