@@ -111,7 +111,7 @@ def broker_address(request: pytest.FixtureRequest) -> Iterator[BrokerAddress]:
         yield BrokerAddress(amqp, management)
         return
     directory: Path = request.getfixturevalue("server_directory")
-    rabbitmq = RabbitMQ(directory / "rabbitmq", statistics_interval=STATISTICS)
+    rabbitmq = RabbitMQ(directory / "rabbitmq", statistics_interval=STATISTICS, spinning=False)
     try:
         rabbitmq.start()
     except StartFailed:  # somebody else took one of its ports: it takes others
@@ -217,7 +217,9 @@ def session_rabbitmq(server_directory: Path) -> Iterator[RabbitMQ]:
     data = server_directory / "own-rabbitmq"
     tree = other_debian()
     rabbitmq = (
-        RabbitMQInFolder(tree, data) if tree else RabbitMQ(data, statistics_interval=STATISTICS)
+        RabbitMQInFolder(tree, data)
+        if tree
+        else RabbitMQ(data, statistics_interval=STATISTICS, spinning=False)
     )
     yield rabbitmq
     rabbitmq.close()

@@ -243,7 +243,9 @@ async def serving(
     async with AsyncExitStack() as stack:
         stack.callback(partial(shutil.rmtree, directory, ignore_errors=True))
         servers = Servers(
-            RabbitMQ(directory / "rabbitmq", statistics_interval=statistics_interval)
+            RabbitMQ(
+                directory / "rabbitmq", statistics_interval=statistics_interval, spinning=False
+            )
             if tree is None
             else RabbitMQInFolder(tree, directory / "rabbitmq"),
             PostgreSQL(

@@ -34,7 +34,7 @@ class RabbitMQInFolder(RabbitMQ):
     """A private RabbitMQ whose programs are inside `tree`. Needs root, to change into it."""
 
     def __init__(self, tree: Path, data: Path, *, statistics_interval: float = 0.5) -> None:
-        super().__init__(data, statistics_interval=statistics_interval)
+        super().__init__(data, statistics_interval=statistics_interval, spinning=False)
         self._tree = tree
 
     @property

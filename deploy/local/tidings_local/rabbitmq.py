@@ -9,7 +9,13 @@ from tidings_local.daemon import Command, Daemon, minimal_environment
 from tidings_local.data_directory import DataDirectory, write_private
 from tidings_local.errors import LocalStackError
 from tidings_local.ports import LOOPBACK, accepts_login, answers
-from tidings_local.rabbitmq_config import CONFIG, CTL_ERLANG, PLUGINS, SERVER_ERLANG
+from tidings_local.rabbitmq_config import (
+    CONFIG,
+    CTL_ERLANG,
+    PLUGINS,
+    SERVER_ERLANG,
+    SPINNING,
+)
 from tidings_local.rabbitmq_home import without_unused_plugins
 from tidings_local.rabbitmq_identity import Identity, identity
 from tidings_local.rabbitmq_programs import RabbitMQPrograms, find_rabbitmq
@@ -32,6 +38,7 @@ class RabbitMQ:
         home: Path | None = None,
         statistics_interval: float = 5.0,
         start_limit: float = 90.0,
+        spinning: bool = True,
     ) -> None:
         """Starts nothing yet.
 
@@ -41,11 +48,14 @@ class RabbitMQ:
             statistics_interval: Seconds between two updates of the numbers the management API
                 shows.
             start_limit: Seconds it may take to become ready.
+            spinning: Whether its threads look for work for a moment before they sleep: who runs it
+                on a machine that has enough else to do saves CPU without.
         """
         self._directory = DataDirectory(data)
         self._home = home
         self._statistics_interval = statistics_interval
         self._start_limit = start_limit
+        self._spinning = spinning
         self._identity: Identity | None = None
         self._programs: RabbitMQPrograms | None = None
         self._sbin = Path()
@@ -274,7 +284,8 @@ class RabbitMQ:
             RABBITMQ_DIST_PORT=str(known.distribution_port),
             RABBITMQ_SCHEDULER_BIND_TYPE="u",
             RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=SERVER_ERLANG.format(
-                tick=round(self._statistics_interval * 1000)
+                tick=round(self._statistics_interval * 1000),
+                spinning=SPINNING if self._spinning else "",
             ),
             RABBITMQ_CTL_ERL_ARGS=CTL_ERLANG,
             ERL_EPMD_PORT=str(known.epmd_port),

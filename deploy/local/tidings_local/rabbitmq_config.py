@@ -31,12 +31,13 @@ log.file = false
 PLUGINS: Final = ("rabbitmq_management",)
 """Those that are enabled."""
 
-# Erlang's distribution stays on loopback. Its threads spin for a moment before they sleep: RabbitMQ
-# starts in half the time (it opens some 20,000 files, each on another thread), and an idle server
-# still uses half a percent of one core.
+# Erlang's distribution stays on loopback.
 SERVER_ERLANG: Final = (
-    "-kernel inet_dist_use_interface {{127,0,0,1}} "
-    "+sbwt very_short +sbwtdcpu none +sbwtdio very_short "
-    "-rabbit quorum_tick_interval {tick}"
+    "-kernel inet_dist_use_interface {{127,0,0,1}} {spinning} -rabbit quorum_tick_interval {tick}"
 )
+SPINNING: Final = "+sbwt very_short +sbwtdcpu none +sbwtdio very_short"
+"""Its threads look for work for a moment before they sleep; idle it uses half a percent of one core.
+
+RabbitMQ's own are to sleep at once: of one small message after another that takes a fifth less CPU.
+"""
 CTL_ERLANG: Final = "-kernel inet_dist_use_interface {127,0,0,1}"
