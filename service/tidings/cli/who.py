@@ -1,5 +1,6 @@
 """`tidings who`: what one person got of late."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from tidings.cli.options import AsJson, Tenant, actor, ask
 from tidings.cli.terminal import escape
 from tidings.operations import people
 from tidings.operations.people import DAYS, PersonRequest, PersonView, ReceivedView
-from tidings.operations.times import counted
+from tidings.operations.times import ago, counted
 
 STYLES = {True: "green", False: "red", None: "yellow"}
 """By whether it has arrived."""
@@ -48,7 +49,7 @@ def who(
 
 def _print(view: PersonView) -> None:
     for received in view.received:
-        out.print(_line(received))
+        out.print(_lines(received, datetime.now(UTC)))
     if len(view.users) > 1:
         names = ", ".join(f"{user} ({tenant})" for tenant, user in view.users)
         err.print(f"[dim]These are for several users: {escape(names)}. Look up one of them.[/]")
@@ -59,7 +60,10 @@ def _print(view: PersonView) -> None:
         err.print("[dim]There may be older ones: `tidings list` has all.[/]")
 
 
-def _line(received: ReceivedView) -> str:
+def _lines(received: ReceivedView, now: datetime) -> str:
     words, about = received.words, received.listed.summary
-    style = STYLES[words.arrived]
-    return f"[{style}]{escape(words.sentence)}[/] [dim]{about.id} to {escape(about.recipient)}[/]"
+    accepted = ago(about.accepted_at, now)
+    return (
+        f"[{STYLES[words.arrived]}]{escape(words.sentence)}[/]\n"
+        f"  [dim]{about.id} to {escape(about.recipient)}, accepted {accepted}[/]"
+    )

@@ -28,6 +28,8 @@ async def test_an_open_page_keeps_no_session_alive_and_says_when_it_is_old_or_ov
         await look_again(page)
         [after] = await api.fetch("SELECT last_used_at FROM console_sessions")
         assert after == before
+        # What was shown by the script stays shown.
+        assert await page.eval_on_selector("main [data-copy]", "(it) => it.hidden") is False
         await page.route("**/console/", lambda route: route.abort())
         await page.evaluate(LOOKED_AT)
         await expect(page.locator("#stale")).to_contain_text("Not updated since")

@@ -77,7 +77,9 @@ async def test_a_note_comes_back_and_is_kept_by_another_click(console: ConsoleRi
     await person.sign_in(await console.api.key(name="jane"))
     shown = await person.send(path, note=note, csrf=old, headers=BROWSER)
     assert (shown.status, "You have signed in again" in shown.text) == (409, True)
-    assert "send it as jane: note asked the customer, <ticket 4711>" in shown.text
+    assert (
+        f"send it as jane: To /console{path} note asked the customer, <ticket 4711>" in shown.text
+    )
     assert "asked the customer" not in (await person.get("/failures/5e56")).text
     shown = await person.send(path, kept(shown), headers=BROWSER)
     assert "asked the customer, <ticket 4711>" in shown.text
@@ -90,10 +92,10 @@ async def test_no_other_site_puts_words_into_a_page(
     await store_dead_letter(console.api, "5e57")
     person, path = await console.person(), "/failures/5e57/note"
     shown = await person.send(path, note="Call 555-0100 now", csrf="", headers=headers)
-    assert (shown.status, "555" in shown.html) == (409, False)
+    assert (shown.status, "555-0100" in shown.html) == (409, False)
     await end_sessions(console)
     shown = await person.send(path, note="Call 555-0100 now", headers=headers)
-    assert (shown.path.partition("?")[0], "555" in shown.html) == ("/console/sign-in", False)
+    assert (shown.path.partition("?")[0], "555-0100" in shown.html) == ("/console/sign-in", False)
 
 
 async def test_a_form_waits_for_postgresql(

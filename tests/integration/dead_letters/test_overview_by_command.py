@@ -38,6 +38,7 @@ async def test_who_tells_what_a_person_got(tidings: Tidings, rig: DeadLetterRig)
     shown = await tidings("who", "ADA@example.com")
     assert shown.code == 0, shown.err
     assert "OTP by email: sent on" in shown.out
+    assert "to a…@example.com, accepted now" in shown.out
     assert "ada@example.com" not in shown.out
     nobody = await tidings("who", "ada@example.com", "--tenant", "bank")
     assert (nobody.out, "Nothing was sent" in nobody.err) == ("", True)

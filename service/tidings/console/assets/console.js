@@ -13,6 +13,12 @@ function localTimes(root) {
   }
 }
 
+// What works with a script alone is shown; copying, only where the browser lets a page do it: over TLS, or on this machine.
+function enhance(root) {
+  localTimes(root);
+  for (const it of root.querySelectorAll(navigator.clipboard ? '[data-copy], [data-help]' : '[data-help]')) it.hidden = false;
+}
+
 // Brings `before` to what `after` is: nodes that stay keep their focus, selection and state.
 function morph(before, after) {
   for (const { name } of [...before.attributes]) {
@@ -49,7 +55,7 @@ function show(page) {
   const found = page.getElementById('main');
   const notice = main().querySelector(':scope > .notice');
   if (notice && !found.querySelector(':scope > .notice')) found.prepend(notice.cloneNode(true));
-  localTimes(found);
+  enhance(found);
   const row = current()?.id;
   const focused = main().contains(document.activeElement);
   document.title = page.title;
@@ -209,7 +215,7 @@ async function load(part) {
     const reply = await fetch(part.dataset.load);
     if (!reply.ok || reply.redirected) return;
     const found = new DOMParser().parseFromString(await reply.text(), 'text/html').getElementById(part.id);
-    localTimes(found);
+    enhance(found);
     part.replaceWith(found);
   } catch { /* its link is there */ }
 }
@@ -270,7 +276,6 @@ setInterval(() => {
   }
 }, 1000);
 
-for (const it of document.querySelectorAll('[data-copy], [data-help]')) it.hidden = false;
-localTimes(document);
+enhance(document);
 document.querySelectorAll('[data-load]').forEach(load);
 timer = setTimeout(refresh, 1000 * Number(main().dataset.live || 0));
