@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +26,14 @@ HEALTH_KEPT: Final = 15.0
 """Seconds for which checks are not made again."""
 DEPTHS_KEPT: Final = 2.0
 """Seconds for which queue depths are not looked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class DepthsAsOf:
+    """How many messages are in the queues, and when RabbitMQ was asked."""
+
+    depths: "Sequence[Depth]"
+    at: datetime
 
 
 class Backend:
@@ -48,7 +58,7 @@ class Backend:
         self._intake = intake
         self.inbox_hints: InboxHints = inbox_hints or SilentHints()
         """Announces changes of inboxes. Call it after the commit, with what was changed."""
-        self.queue_depths: SharedLook[Sequence[Depth]] = SharedLook(DEPTHS_KEPT)
+        self.queue_depths: SharedLook[DepthsAsOf] = SharedLook(DEPTHS_KEPT)
         """How many messages are in the queues: each look opens a connection."""
         self.health: SharedLook[ExaminedHealth] = SharedLook(HEALTH_KEPT)
         """What the checks have found: they ask every server and provider."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from tidings.broker.topology.inspection import Depth, depths
@@ -21,7 +22,7 @@ from tidings.ledger.operators.statistics import (
     Choice,
     Statistics,
 )
-from tidings.operations.backend import Backend
+from tidings.operations.backend import Backend, DepthsAsOf
 from tidings.operations.channels import DELIVERING, ChannelStatus, conditions
 from tidings.operations.json_views import renamed
 from tidings.settings import Settings
@@ -48,6 +49,12 @@ LONGEST: Final = timedelta(days=3_660)
 """A period may go back so far: its days are all in the reply."""
 LAST_DEPTHS: Final = 30.0
 """Seconds for which depths are shown while RabbitMQ takes its time."""
+RECENT_DEPTHS: Final = 10.0
+"""Seconds for which depths are shown at once to those without patience."""
+FRESH_DEPTHS: Final = 4.0
+"""Seconds after which they are looked for again meanwhile, for those who come later."""
+PAUSE: Final = 0.005
+"""Seconds between two queues if nobody waits: a look at all costs as much as a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ class StatisticsView:
     """Errors of servers that are unavailable."""
     as_of: datetime | None = None
     """When the statistics were read; None if they are not known."""
+    depths_as_of: datetime | None = None
+    """When RabbitMQ was asked what is in the queues; None if it is not known."""
 
     @property
     def not_delivering(self) -> Sequence[ChannelStatus]:
@@ -193,16 +202,18 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     for fault in errors:
         if not isinstance(fault, BrokerUnavailable | LedgerUnavailable):
             raise fault
+    known_depths = None if isinstance(queues, BaseException) else queues
     return StatisticsView(
         None if isinstance(numbers, BaseException) else numbers.statistics,
         None if isinstance(waiting, BaseException) else waiting,
-        None if isinstance(queues, BaseException) else queues,
+        None if known_depths is None else known_depths.depths,
         {}
-        if isinstance(queues, BaseException) or isinstance(ages, BaseException)
-        else _oldest(queues or (), ages, topology),
+        if known_depths is None or isinstance(ages, BaseException)
+        else _oldest(known_depths.depths, ages, topology),
         () if isinstance(channels, BaseException) else channels,
         tuple(dict.fromkeys(str(fault) for fault in errors)),
         None if isinstance(numbers, BaseException) else numbers.at,
+        None if known_depths is None else known_depths.at,
     )
 
 
@@ -233,14 +244,19 @@ def _oldest(
     return {queue: age for queue, age in known.items() if age is not None}
 
 
-async def _recent_depths(backend: Backend, patience: float | None) -> Sequence[Depth]:
-    def look() -> Coroutine[Any, Any, Sequence[Depth]]:
-        return _depths(backend.settings)
+async def _recent_depths(backend: Backend, patience: float | None) -> DepthsAsOf:
+    def look(pause: float = 0.0) -> Coroutine[Any, Any, DepthsAsOf]:
+        return _depths(backend.settings, pause)
 
+    shared = backend.queue_depths
     if patience is None:
-        return await backend.queue_depths.get(look)
+        return await shared.get(look)
+    if (seen := shared.last(RECENT_DEPTHS)) is not None:
+        if shared.last(FRESH_DEPTHS) is None:
+            shared.begin(partial(look, PAUSE))
+        return seen
     try:
-        return await backend.queue_depths.recent(look, patience, LAST_DEPTHS)
+        return await shared.recent(look, patience, LAST_DEPTHS)
     except TimeoutError:
         raise BrokerUnavailable("RabbitMQ has not told yet what is in the queues") from None
 
@@ -253,6 +269,9 @@ async def _no_ages() -> Mapping[str, float]:
     return {}
 
 
-async def _depths(settings: Settings) -> Sequence[Depth]:
+async def _depths(settings: Settings, pause: float) -> DepthsAsOf:
+    at = datetime.now(UTC)
     async with connected(settings.broker, "tidings stats") as connection:
-        return await depths(connection, topology_of(settings), settings.broker.amqp_timeout)
+        topology = topology_of(settings)
+        found = await depths(connection, topology, settings.broker.amqp_timeout, pause)
+    return DepthsAsOf(found, at)

@@ -33,10 +33,20 @@ class SharedLook(Generic[Value]):
         Args:
             look: Looks. Of those who share this, each gives one that finds the same.
         """
+        return await asyncio.shield(self.begin(look))
+
+    def begin(self, look: Callable[[], Coroutine[Any, Any, Value]]) -> asyncio.Task[Value]:
+        """The look that `get` waits for; one is begun if none is under way or recent."""
         if self._looking is None or self._outdated(self._looking):
             self._looking = asyncio.create_task(look(), name="shared look")
             self._looking.add_done_callback(self._ended)
-        return await asyncio.shield(self._looking)
+        return self._looking
+
+    def last(self, most: float) -> Value | None:
+        """What was seen last, if that is not more than so many seconds ago."""
+        if self._last is None or self._clock() - self._last[1] > most:
+            return None
+        return self._last[0]
 
     async def recent(
         self, look: Callable[[], Coroutine[Any, Any, Value]], patience: float, most: float
@@ -69,7 +79,7 @@ class SharedLook(Generic[Value]):
 
     def _ended(self, task: asyncio.Task[Value]) -> None:
         self._ended_at = self._clock()
-        if (
-            not task.cancelled() and task.exception() is None
-        ):  # which counts as seen, though nobody waits
-            self._last = task.result(), self._ended_at
+        if task.cancelled():
+            return
+        # Seen, or not to be seen any more, though nobody waits.
+        self._last = None if task.exception() else (task.result(), self._ended_at)

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +22,7 @@ from tidings.delivery.states import State
 from tidings.ledger.notifications.filters import Filters
 from tidings.operations import channels, exports, statistics
 from tidings.operations.actor import Actor
+from tidings.operations.backend import DepthsAsOf
 from tidings.operations.channels import OrderRequest
 from tidings.operations.statistics import Depth
 from tidings.settings import Settings
@@ -353,10 +354,10 @@ async def test_all_who_want_statistics_share_one_look_at_the_queues(
 ) -> None:
     looks = 0
 
-    async def counted(_: Settings) -> Sequence[Depth]:
+    async def counted(_: Settings, pause: float) -> DepthsAsOf:
         nonlocal looks
         looks += 1
-        return (Depth("tidings.email.normal", "email", 7, 1),)
+        return DepthsAsOf((Depth("tidings.email.normal", "email", 7, 1),), datetime.now(UTC))
 
     monkeypatch.setattr(statistics, "_depths", counted)
     key = await api.key("read")

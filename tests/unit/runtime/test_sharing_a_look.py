@@ -92,3 +92,28 @@ async def test_what_was_seen_too_long_ago_is_not_shown() -> None:
     looks.go.clear()
     with pytest.raises(TimeoutError):
         await looks.shared.recent(looks.look, 0.001, most=30.0)
+
+
+async def test_a_look_that_nobody_waits_for_is_seen_by_those_who_come_later() -> None:
+    looks = Looks()
+    assert looks.shared.last(30.0) is None
+    looks.go.set()
+    assert await looks.shared.begin(looks.look) == 1
+    looks.now = 5.0
+    assert (looks.shared.last(5.0), looks.shared.last(4.0)) == (1, None)
+    await looks.shared.begin(looks.look)
+    assert looks.shared.last(0.0) == 2
+
+
+async def test_after_a_failure_nothing_is_shown_of_before() -> None:
+    looks = Looks()
+    looks.go.set()
+    assert await looks.get() == 1
+    looks.now = 5.0
+
+    async def fail() -> int:
+        raise OSError("away")
+
+    with pytest.raises(OSError, match="away"):
+        await looks.shared.begin(fail)
+    assert looks.shared.last(30.0) is None

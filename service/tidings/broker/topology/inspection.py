@@ -1,5 +1,6 @@
 """Compares RabbitMQ with the topology; changes nothing."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -84,19 +85,26 @@ def server(connection: FramedConnection) -> Server:
 
 
 async def depths(
-    connection: AbstractConnection, topology: Topology, timeout: float
+    connection: AbstractConnection, topology: Topology, timeout: float, pause: float = 0.0
 ) -> tuple[Depth, ...]:
     """The messages in every queue of the topology, in its order, over AMQP alone.
+
+    Args:
+        connection: To RabbitMQ.
+        topology: Whose queues.
+        timeout: Seconds for each.
+        pause: Seconds before each, in which the process does other things.
 
     Raises:
         BrokerUnavailable: RabbitMQ went away.
         ConfigurationError: Our user may not see a queue.
     """
     async with BrokerSession(connection, timeout) as session:
-        return tuple([await _depth(session, queue) for queue in topology.queues])
+        return tuple([await _depth(session, queue, pause) for queue in topology.queues])
 
 
-async def _depth(session: BrokerSession, queue: Queue) -> Depth:
+async def _depth(session: BrokerSession, queue: Queue, pause: float) -> Depth:
+    await asyncio.sleep(pause)
     try:
         found = await session.call(lambda channel: channel.queue_declare(queue.name, passive=True))
     except ChannelNotFoundEntity:

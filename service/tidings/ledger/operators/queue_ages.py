@@ -25,9 +25,9 @@ INSERT INTO queue_looks AS q (queue, empty_at) SELECT queue, at FROM seen WHERE 
 ON CONFLICT (queue) DO UPDATE SET empty_at = greatest(q.empty_at, excluded.empty_at)
 """
 EMPTY: Final = "SELECT queue, extract(epoch FROM now() - empty_at)::float8 AS age FROM queue_looks"
-LAST_READ: Final = """
+LAST_READ: Final = f"""
 SELECT channel, priority, extract(epoch FROM now() - max(least(accepted_at, updated_at)))::float8 AS age
-  FROM (SELECT channel, priority, accepted_at, updated_at, attempt FROM notifications ORDER BY accepted_at DESC LIMIT $1) AS newest
+  FROM (SELECT channel, priority, accepted_at, updated_at, attempt FROM notifications ORDER BY accepted_at DESC LIMIT {NEWEST}) AS newest
  WHERE attempt > 0
  GROUP BY channel, priority
 """
@@ -64,7 +64,7 @@ class QueueAges:
             ages = {row["queue"]: row["age"] for row in await connection.fetch(EMPTY)}
             read = {
                 (row["channel"], row["priority"]): row["age"]
-                for row in await connection.fetch(LAST_READ, NEWEST)
+                for row in await connection.fetch(LAST_READ)
             }
         for lane in lanes:
             if (age := read.get((lane.channel, lane.priority))) is not None:
