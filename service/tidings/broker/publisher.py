@@ -9,12 +9,11 @@ from uuid import uuid4
 
 import structlog
 from aiormq.exceptions import ChannelNotFoundEntity
-from pamqp import commands as spec
 
 from tidings.broker.connection import BrokerConnection
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain, open_channel
 from tidings.broker.wire.confirms import ConfirmingChannel, Nacked, Returned
-from tidings.broker.wire.properties import producers_properties
+from tidings.broker.wire.properties import our_properties, producers_properties
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.settings import BrokerSettings
 from tidings_events.routing import EXCHANGE
@@ -83,17 +82,14 @@ class BrokerPublisher:
         """
         began = asyncio.get_running_loop().time()
         where = f"{exchange or 'the default exchange'} with key {routing_key!r}"
-        properties = spec.Basic.Properties(
-            content_type=content_type,
-            delivery_mode=2,
-            message_id=uuid4().hex,  # unique per publish: returns are matched by it
-            headers=dict(headers),
-        )
+        message_id = uuid4().hex  # unique per publish: returns are matched by it
+        properties = our_properties(message_id, headers, content_type)
         try:
             async with asyncio.timeout(self._timeout):
                 channel = self._live or await self._open()
                 await channel.basic_publish(
                     body,
+                    message_id,
                     exchange=exchange,
                     routing_key=routing_key,
                     properties=properties,

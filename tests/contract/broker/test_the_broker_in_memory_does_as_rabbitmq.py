@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from pamqp import commands as spec
 from tests.doubles.faults import no_faults
 from tests.doubles.memory_broker import MemoryBroker
 from tests.doubles.memory_channel import MemoryChannel
@@ -19,6 +18,7 @@ from tidings.broker.topology.layout import DEAD, RETRY, Topology
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, FramedConnection, connect, open_channel
 from tidings.broker.wire.confirms import ConfirmingChannel, Returned
 from tidings.broker.wire.frames import DeliverFrame
+from tidings.broker.wire.properties import our_properties
 from tidings.delivery.attempt import Message
 from tidings.settings import BrokerSettings
 from tidings_events.routing import EXCHANGE
@@ -88,11 +88,14 @@ async def never(_: DeliveredMessage) -> None:
 
 async def publish(connection: FramedConnection, exchange: str, key: str, body: bytes) -> None:
     channel = ConfirmingChannel(await open_channel(connection, 5), connection.frames)
-    properties = spec.Basic.Properties(
-        delivery_mode=2, message_id=f"{key} {body[:20]!r}", headers={"x-tidings-attempt": 1}
-    )
+    message_id = f"{key} {body[:20]!r}"
+    properties = our_properties(message_id, {"x-tidings-attempt": 1})
     await channel.basic_publish(
-        body, exchange=exchange, routing_key=key, properties=properties, mandatory=True
+        *(body, message_id),
+        exchange=exchange,
+        routing_key=key,
+        properties=properties,
+        mandatory=True,
     )
 
 

@@ -70,19 +70,19 @@ class ConfirmingChannel:
     async def basic_publish(
         self,
         body: bytes,
+        message_id: str,
         *,
         exchange: str,
         routing_key: str,
-        properties: spec.Basic.Properties,
+        properties: bytes,
         mandatory: bool,
     ) -> None:
-        """Publish, and wait for the broker's answer.
+        """Publish, and wait for the broker's answer. As for `begin`.
 
         Raises:
             Returned, Nacked: As it answered.
             AMQPError, ChannelInvalidStateError: The channel was lost before it did.
         """
-        message_id = str(properties.message_id)
         answer = self.begin(
             body,
             message_id,
@@ -103,14 +103,14 @@ class ConfirmingChannel:
         *,
         exchange: str,
         routing_key: str,
-        properties: spec.Basic.Properties | bytes,
+        properties: bytes,
         mandatory: bool,
     ) -> "asyncio.Future[None]":
         """Publish; the broker's answer is to be awaited, and then the `message_id` to be given to `forget`.
 
         Args:
             message_id: In its properties.
-            properties: Encoded already, if it is many that have most of them alike (`tidings.broker.wire.properties`).
+            properties: Encoded (`tidings.broker.wire.properties`).
 
         Raises:
             ChannelInvalidStateError: The channel is closed.

@@ -7,7 +7,6 @@ from typing import Final
 
 import pamqp.frame
 from pamqp import commands as spec
-from pamqp.header import ContentHeader
 
 FRAME: Final = struct.Struct(">BHI")
 """Kind, channel and size of a frame (AMQP 0-9-1, 2.3.5)."""
@@ -25,23 +24,16 @@ def method_frame(number: int, exchange: str, routing_key: str, *, mandatory: boo
     return pamqp.frame.marshal(method, number)
 
 
-def content_frames(
-    number: int, properties: spec.Basic.Properties | bytes, body: bytes, most: int
-) -> Iterator[bytes]:
+def content_frames(number: int, properties: bytes, body: bytes, most: int) -> Iterator[bytes]:
     """The frames that say what: properties, and the body in pieces of at most so many bytes."""
-    if isinstance(properties, bytes):
-        size = CONTENT_HEADER.size + len(properties)
-        yield b"".join(
-            (
-                FRAME.pack(HEADER, number, size),
-                CONTENT_HEADER.pack(spec.Basic.frame_id, 0, len(body)),
-                properties,
-                FRAME_END,
-            )
+    yield b"".join(
+        (
+            FRAME.pack(HEADER, number, CONTENT_HEADER.size + len(properties)),
+            CONTENT_HEADER.pack(spec.Basic.frame_id, 0, len(body)),
+            properties,
+            FRAME_END,
         )
-    else:
-        header = ContentHeader(properties=properties, body_size=len(body))
-        yield pamqp.frame.marshal(header, number)
+    )
     for at in range(0, len(body), most):
         piece = body[at : at + most]
         yield b"".join((FRAME.pack(BODY, number, len(piece)), piece, FRAME_END))

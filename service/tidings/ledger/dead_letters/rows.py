@@ -194,9 +194,12 @@ def status(row: Record) -> NotificationStatus:
     )
 
 
+_REASONS: Final = frozenset(Reason)
+
+
 def _reason(value: str | None) -> Reason | None:
     """A notification's reason is not always a dead letter's, e.g. `duplicate`."""
-    return Reason(value) if value in set(Reason) else None
+    return Reason(value) if value in _REASONS else None
 
 
 def _failure(row: Record) -> Failure | None:

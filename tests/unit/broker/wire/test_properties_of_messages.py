@@ -7,7 +7,7 @@ import pytest
 from pamqp import commands as spec
 from pamqp.header import ContentHeader
 
-from tidings.broker.wire.properties import producers_properties
+from tidings.broker.wire.properties import our_properties, producers_properties
 from tidings.broker.wire.publish_frames import content_frames
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -35,3 +35,27 @@ def test_they_are_read_back_as_they_were_meant(app_id: str, traceparent: str | N
     pieces = [pamqp.frame.unmarshal(body)[2].value for body in bodies]  # type: ignore[union-attr]
     assert b"".join(pieces) == b"x" * 250
     assert [len(piece) for piece in pieces] == [100, 100, 50]
+
+
+def test_those_of_our_own_messages_too() -> None:
+    headers: dict[str, str | int] = {
+        "x-tidings-epoch": 3,
+        "least": -(2**63),
+        "most": 2**63 - 1,
+        "empty": "",
+        "long": "Größe " * 100,
+        "x" * 255: "name",
+    }
+    header, *_ = content_frames(1, our_properties("m-1", headers, "text/plain"), b"", 100)
+    _, _, frame = pamqp.frame.unmarshal(header)
+    assert isinstance(frame, ContentHeader)
+    assert frame.properties == spec.Basic.Properties(
+        content_type="text/plain", headers=headers, delivery_mode=2, message_id="m-1"
+    )
+
+
+def test_no_headers_are_an_empty_table() -> None:
+    header, *_ = content_frames(1, our_properties("m-1", {}), b"", 100)
+    _, _, frame = pamqp.frame.unmarshal(header)
+    assert isinstance(frame, ContentHeader)
+    assert frame.properties.headers == {}
