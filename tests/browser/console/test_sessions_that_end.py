@@ -50,6 +50,8 @@ async def test_an_edit_survives_the_end_of_its_session_and_waits_for_a_click(des
         await page.fill("[name='field.subject']", "Typed before it ended")
         await page.get_by_text("Press Check to go on: what you typed is kept.").wait_for()
         await page.click("button[value=check]")
+        await page.get_by_role("link", name="Sign in in another tab").wait_for()
+        assert await violations(page) == []
         async with page.context.expect_page() as opened:
             await page.get_by_role("link", name="Sign in in another tab").click()
         tab = await opened.value

@@ -90,6 +90,7 @@ SMALL = {
     "api_keys", "console_sessions", "schedules", "jobs",  # what people make
     "dead_letter_group_notes", "dead_letter_group_owners", "open_dead_letters",  # a row for a group
     "dead_letter_deltas", "outcome_deltas",  # folded every five seconds
+    "outbox_batches",  # a row for a batch that is being published
     "api_requests", "idempotency_holders", "idempotency_keys", "inbox_tickets",  # the console does not read them
 }  # fmt: skip
 """Tables that stay small, or are read by nobody here."""

@@ -98,7 +98,7 @@ async def test_its_page_has_its_runs_by_time_and_what_became_of_them(console: Co
     view = await made(console)
     id_, backend = view.schedule.id, console.api.backend
     shown = await (await console.person("read")).get(f"/schedules/{id_}")
-    assert "Nothing that was sent at its last ten times is kept" in shown.text
+    assert "No notification of its last ten runs is kept" in shown.text
     move = """
     UPDATE schedules SET cron = '* * * * *', created_at = now() - interval '1 day', next_run_at = date_trunc('minute', now())
      WHERE id = $1
