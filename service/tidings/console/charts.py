@@ -100,11 +100,12 @@ def plot(
     count = max((len(values) for values in series.values()), default=0)
     step = _step(max((max(values, default=0) for values in series.values()), default=0))
     top = step * max(1, _parts(series, step))
+    places = _places(count)
     lines = tuple(
         PlotLine(
             name,
             numbers[name],
-            _path(values, top),
+            _path(values, top, places),
             " ".join(f"{value:g}" for value in values),
             sum(values),
         )
@@ -147,10 +148,16 @@ def _height(value: float, top: float) -> float:
     return round(HEIGHT - BOTTOM - value / top * (HEIGHT - BOTTOM - TOP), 1)
 
 
-def _path(values: Sequence[float], top: float) -> str:
-    space = (WIDTH - LEFT - RIGHT) / max(1, len(values) - 1)
+def _places(count: int) -> Sequence[str]:
+    """Where the points of a line are from left to right."""
+    space = (WIDTH - LEFT - RIGHT) / max(1, count - 1)
+    return [f"{LEFT + place * space:.1f} " for place in range(count)]
+
+
+def _path(values: Sequence[float], top: float, places: Sequence[str]) -> str:
+    bottom, scale = HEIGHT - BOTTOM, (HEIGHT - BOTTOM - TOP) / top
     points = [
-        f"{LEFT + place * space:.1f} {_height(value, top)}" for place, value in enumerate(values)
+        f"{place}{bottom - value * scale:.1f}" for place, value in zip(places, values, strict=True)
     ]
     return f"M{'L'.join(points)}" if points else ""
 
