@@ -1,5 +1,6 @@
 """Every page and action of the console in a real Chromium: without scripts, by mouse, and by keyboard alone."""
 
+import base64
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -50,7 +51,12 @@ CHANNELS: Final = {
     "TIDINGS_TWILIO_AUTH_TOKEN": "not-a-token",
     "TIDINGS_SMS_SENDER": "+15005550006",
     "TIDINGS_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "TIDINGS_SEALING_KEYS": base64.b64encode(b"k" * 32).decode(),
 }
+UNSEALED: Final = """
+INSERT INTO alert_rules (id, tenant, name, watch, url, threshold, lasting, every, counted_from, created_by, updated_by)
+VALUES (gen_random_uuid(), '*', $1, 'providers', 'slack://T1B2C3D4E/A1B2C3D4E/token', 1, 300, 900, now(), 'cli jane@desk', 'cli jane@desk')
+"""
 NOTED: Final = """
 INSERT INTO dead_letter_group_notes (fingerprint, tenant, note, actor)
 SELECT fingerprint, '*', 'The customer imports a list on Mondays; asked them to clean it, ticket 4711', 'console jane'
@@ -138,6 +144,7 @@ async def things_of(shop: Desk) -> AsyncIterator[Things]:
         "Europe/Berlin",
     )
     schedule = await schedules.create(api.backend, Actor("cli", "tester@desk"), request)
+    await api.execute(UNSEALED, f"providers {group[:4]}")
     await shop.rig.person(name=f"bob {group}")
     [session] = await api.fetch(
         "SELECT id FROM console_sessions WHERE name LIKE $1", f"bob {group}%"

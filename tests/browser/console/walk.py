@@ -418,6 +418,8 @@ async def the_templates(walk: Walk) -> None:
 async def the_alerts(walk: Walk) -> None:
     await walk.section("Alerts")
     await walk.look("alerts")
+    await walk.press("Seal them anew")
+    await walk.says("1 URL sealed anew")
     await walk.press("New rule")
     await walk.look("alert-new")
     await walk.write("Name", "one-time passwords")
