@@ -107,7 +107,7 @@ async def squeezed(page: Page) -> list[str]:
         """() => [...document.querySelectorAll('main *:not(svg *)')].filter((it) => {
           const text = [...it.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.data).join('').trim();
           const { width, height } = it.getBoundingClientRect();
-          return text.length > 8 && width > 0 && width < 40 && height > 3 * width;
+          return text.length > 8 && it.checkVisibility() && width > 0 && width < 40 && height > 3 * width;
         }).map((it) => it.textContent.trim())"""
     )
     return found
