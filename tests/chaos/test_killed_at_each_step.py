@@ -18,7 +18,7 @@ async def test_a_worker_killed_at_each_step_loses_nothing_and_repeats_no_more_th
 ) -> None:
     servers = Servers(own_rabbitmq, own_postgresql, tmp_path)
     chosen = REGISTRY["killed-at-each-step"]
-    result = await run(servers, chosen, Options(270, 7, tmp_path / "run"))
+    result = await run(servers, chosen, Options(270, 7, tmp_path / "run", forks=True))
     assert result.passed, result.as_data()
     assert result.verdict.confirmed == 270
     assert set(result.faults) == {f"killed {step}" for step in workers.STEPS}

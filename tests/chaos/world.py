@@ -43,6 +43,8 @@ class Options:
     kills: int = 20
     patience: float = 1.0
     """How much longer everything may take, on a machine that is busy with other things."""
+    forks: bool = False
+    """Start roles as forks: see roles.py."""
 
 
 @dataclass
@@ -117,6 +119,7 @@ class World:
             {**self.env, **extra},
             self.options.folder,
             mutant=self.options.mutant,
+            forks=self.options.forks,
         )
         self.roles.append(role)
         return role

@@ -176,7 +176,7 @@ async def installed(
         behind = {**env, "TIDINGS_AMQP_URL": relay.url}
 
         def role(name: str, kind: str, its: Mapping[str, str]) -> Role:
-            return Role(name, [kind], its, folder, mutant=mutant)
+            return Role(name, [kind], its, folder, mutant=mutant, forks=True)
 
         roles = {
             "api": [role(f"api-{it}", "api", behind) for it in range(apis)],

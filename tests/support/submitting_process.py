@@ -83,8 +83,12 @@ async def run(backend: Backend, form: str, key: str) -> None:
         await submit_batch(backend, ACTOR, SubmitSeveralRequest(caller, body))
 
 
-async def main(step: str, form: str, key: str) -> None:
-    """Be killed."""
+def main() -> None:
+    """Be killed at a step of submitting in a form, with a key: the arguments of the command."""
+    asyncio.run(_submit(*sys.argv[1:]))
+
+
+async def _submit(step: str, form: str, key: str) -> None:
     settings = Settings()
     async with (
         PostgresLedger(settings.ledger, actor=f"api {os.getpid()}") as ledger,
@@ -97,4 +101,4 @@ async def main(step: str, form: str, key: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    main()

@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
-import sys
+import os
 
 from tests.doubles.channel import ScriptedChannel
+from tests.support import forked, submitting_process
 from tests.support.submission_rig import SubmissionRig
 from tests.support.submitting_process import FORMS, STEPS, run
 from tests.support.worker_rig import eventually
@@ -12,9 +13,9 @@ from tests.support.worker_rig import eventually
 EACH = [(step, form, f"{form} {step}") for step, form in itertools.product(STEPS, FORMS)]
 
 
-async def killed(step: str, form: str, key: str) -> int | None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.submitting_process", step, form, key
+async def killed(step: str, form: str, key: str) -> int:
+    process = await forked.start(
+        *(step, form, key), env=os.environ, stdout=1, stderr=2, module=submitting_process.__name__
     )
     return await process.wait()
 
