@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.api_rig import ApiRig, serving
+from tests.support.broker_rig import ONE_TIER
 from tests.support.inboxes import delivered
 from tests.support.live_clients import LiveClient, following
 from tests.support.relay import Relay
@@ -33,12 +34,15 @@ OPERATIONS = Path(__file__).parents[3] / "docs/operations.md"
 
 @pytest.fixture
 def environment(
-    broker_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+    lent_broker_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.MonkeyPatch:
-    """Of an API on this RabbitMQ and PostgreSQL."""
+    """Of an API on this RabbitMQ and PostgreSQL, with the topology that is there."""
     variables = {
         **VARIABLES,
-        "TIDINGS_AMQP_URL": broker_url,
+        **ONE_TIER,
+        "TIDINGS_EMAIL_RETRY": "1s 2s",
+        "TIDINGS_CATEGORIES": "{}",
+        "TIDINGS_AMQP_URL": lent_broker_url,
         "TIDINGS_DATABASE_URL": database_url,
         "TIDINGS_API_LISTEN": "127.0.0.1:0",
     }
