@@ -52,8 +52,8 @@ def filter_names(visit: Visit, path: str) -> FilterNames:
         known["tenant"] = ()
     if not visit.test:
         known["test"] = ("true",)
-    single, private = frozenset({*SINGLE, "test"}), frozenset({"recipient"})
-    return FilterNames(path, known, "channel:email", single, private, posted_to=f"{path}/find")
+    single = frozenset({*SINGLE, "test"})
+    return FilterNames(path, known, "channel:email", single, posted_to=f"{path}/find")
 
 
 @dataclass(frozen=True, slots=True)

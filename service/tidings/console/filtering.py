@@ -13,6 +13,8 @@ from tidings.operations.times import moment
 
 ADD = "add"
 """The parameter with a filter to be added, such as `channel:email`."""
+PERSONAL = frozenset({"recipient", "user_id", "subject"})
+"""Filters that name a person or quote content: addresses are kept in histories and in the logs of proxies."""
 LONGEST = 500
 """Characters of what is typed: it becomes part of an address."""
 
@@ -60,7 +62,7 @@ class FilterNames:
         known: The values of each parameter of the query, so far as they are known.
         example: Shown in the field while it is empty.
         single: Parameters of which a list takes one value: a new one replaces it.
-        private: Parameters whose values name a person: in the query they are sealed.
+        private: Parameters whose values name a person or quote content: in the query they are sealed.
         posted_to: Where the field is sent, below the root, if not by GET to the list itself.
         hint: What the field takes, if more than filters.
     """
@@ -69,7 +71,7 @@ class FilterNames:
     known: Mapping[str, Sequence[str]]
     example: str
     single: frozenset[str] = frozenset()
-    private: frozenset[str] = frozenset()
+    private: frozenset[str] = PERSONAL
     posted_to: str = ""
     hint: str = ""
 
@@ -80,6 +82,17 @@ class FilterNames:
             return None
         name, _, value = typed.partition(":")
         return self.with_(visit, name.strip(), value.strip())
+
+    def posted(self, visit: Visit) -> SeeOther | None:
+        """The list with the filter that was posted, or as it was if nothing was typed; None: it is no filter."""
+        if not _typed(visit):
+            return SeeOther(f"{self.path}?{urlencode(self.pairs(visit))}")
+        return self.added(visit)
+
+    def leading(self, visit: Visit, name: str, value: str) -> str:
+        """Address of the list with this filter alone."""
+        given = self._sealed(visit, name, value) if name in self.private else value
+        return self._address([(name, given)])
 
     def with_(self, visit: Visit, name: str, value: str) -> SeeOther:
         """The list with one more filter."""

@@ -397,6 +397,7 @@ async def the_channels(walk: Walk) -> None:
 async def the_outbox(walk: Walk) -> None:
     await walk.section("Outbox")
     await walk.look("outbox")
+    await walk.filter("status:pending")
     for decision in ("Mark as failed…", "Mark as pending…", "Publish now…"):
         await walk.section("Outbox")
         await walk.hands.tick_row(walk.main.locator("[data-row]").first)

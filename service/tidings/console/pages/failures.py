@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from tidings.console.dead_letter_filters import DeadLetterChoice, filter_names
 from tidings.console.equivalents import command, curl
-from tidings.console.filtering import ADD, FilterBar, FilterNames
+from tidings.console.filtering import FilterBar
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import InvalidRequest, NotFound
@@ -30,14 +29,7 @@ async def _groups(visit: Visit) -> Html | SeeOther:
 
 
 async def _find_groups(visit: Visit) -> Html | SeeOther:
-    return _filtered(visit, filter_names(visit, "/failures")) or await groups_page(visit)
-
-
-def _filtered(visit: Visit, names: FilterNames) -> SeeOther | None:
-    """The list with the filter that was typed, or as it was if nothing was; None: it is no filter."""
-    if not visit.form.text(ADD):
-        return SeeOther(f"{names.path}?{urlencode(names.pairs(visit))}")
-    return names.added(visit)
+    return filter_names(visit, "/failures").posted(visit) or await groups_page(visit)
 
 
 async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> Html:
@@ -92,7 +84,7 @@ async def _group(visit: Visit) -> Html | SeeOther:
 async def _find_dead_letters(visit: Visit) -> Html | SeeOther:
     fingerprint = visit.path["fingerprint"]
     page = await group_page(visit, fingerprint)  # there is one for this person
-    return _filtered(visit, filter_names(visit, f"/failures/{fingerprint}")) or page
+    return filter_names(visit, f"/failures/{fingerprint}").posted(visit) or page
 
 
 async def group_page(

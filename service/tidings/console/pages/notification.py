@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from tidings.console.equivalents import Option, command, curl
 from tidings.console.naming import Named, id_in_path
 from tidings.console.narrating import coming, timeline
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
+from tidings.console.pages.notifications import FILTERS
 from tidings.console.pages.people import page_of
 from tidings.console.problems import Forbidden
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
@@ -97,6 +99,7 @@ async def _page(visit: Visit, *, reveal: bool = False, problem: EntryProblem | N
         "schedule": producer.removeprefix(SCHEDULED_BY)
         if producer.startswith(SCHEDULED_BY)
         else "",
+        "of_user": partial(FILTERS.leading, visit, "user_id"),
         "once": secrets.token_urlsafe(16),
         "unfinished": notification.state in UNFINISHED,
         "why_not_cancel": _why_not_cancel(notification.state),

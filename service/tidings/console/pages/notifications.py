@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -54,7 +55,6 @@ FILTERS: Final = FilterNames(
     },
     example="state:failed",
     single=frozenset({"subject", "since", "until", "test", "tenant"}),
-    private=frozenset({"recipient"}),
     posted_to=f"{PATH}/find",
     hint="An id, an address, a user, or a filter: state:failed",
 )
@@ -136,6 +136,7 @@ async def _shown(visit: Visit, problem: str = "") -> Html:
         "paged": bool(visit.query("cursor")),
         "beginning": "",
         "result": result,
+        "of_user": partial(names.leading, visit, "user_id"),
         "cli": command("list", **options),
         "curl": "\n".join(
             (
@@ -206,6 +207,7 @@ async def _beginning(visit: Visit) -> Html:
         "paged": False,
         "beginning": typed,
         "result": result,
+        "of_user": partial(FILTERS.leading, visit, "user_id"),
         "cli": command("show", typed),
         "curl": "",
     }

@@ -31,6 +31,7 @@ FILTERS: Final = FilterNames(
     {"status": tuple(EntryStatus), "user_id": (), "tenant": (), "test": ("true",)},
     example="status:failed",
     single=frozenset({"user_id", "tenant", "test"}),
+    posted_to=f"{PATH}/find",
 )
 DECISIONS: Final = {
     JobKind.RETRY: "retry",
@@ -43,7 +44,11 @@ PATIENCE: Final = 0.05
 
 
 async def _list(visit: Visit) -> Html | SeeOther:
-    return FILTERS.added(visit) or await _page(visit)
+    return FILTERS.resealed(visit) or await _page(visit)
+
+
+async def _find(visit: Visit) -> Html | SeeOther:
+    return FILTERS.posted(visit) or await _page(visit)
 
 
 async def _page(visit: Visit, problem: str = "", field: str = "") -> Html:
@@ -171,5 +176,6 @@ def _ids(ticked: Sequence[str]) -> list[UUID]:
 
 PAGES: Final = (
     ConsolePage("GET", PATH, _list),
+    ConsolePage("POST", f"{PATH}/find", _find),
     ConsolePage("POST", f"{PATH}/bulk", _bulk, scope=Scope.OPERATE),
 )
