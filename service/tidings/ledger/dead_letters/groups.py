@@ -27,15 +27,18 @@ from tidings.ledger.dead_letters.trends import PLACE, Trend, end_of, period_of
 
 MATCHING: Final = """
 WITH grouped AS (
-    SELECT d.fingerprint, count(*) AS dead_letters, min(d.dead_lettered_at) AS first_at, max(d.dead_lettered_at) AS last_at,
-           (array_agg(d.id ORDER BY d.dead_lettered_at DESC))[1] AS example
+    SELECT d.fingerprint, count(*) AS dead_letters, min(d.dead_lettered_at) AS first_at, max(d.dead_lettered_at) AS last_at
       FROM dead_letters d WHERE {where} GROUP BY d.fingerprint
     HAVING $2::bigint IS NULL OR count(*) < $2 OR (count(*) = $2 AND d.fingerprint > $3::text)
      ORDER BY 2 DESC, 1 LIMIT $1
 )
-SELECT g.*, d.channel, d.reason, d.kind, d.code, d.message FROM grouped g JOIN dead_letters d ON d.id = g.example
+SELECT g.*, newest.* FROM grouped g,
+       LATERAL (SELECT d.id AS example, d.channel, d.reason, d.kind, d.code, d.message FROM dead_letters d
+                 WHERE d.fingerprint = g.fingerprint AND d.dead_lettered_at = g.last_at AND {where}
+                 ORDER BY d.id DESC LIMIT 1) AS newest
  ORDER BY g.dead_letters DESC, g.fingerprint
 """
+"""The newest of each group is looked up: to keep it while counting would sort all that match."""
 TREND_OF_MATCHING: Final = f"""
 SELECT d.fingerprint, {PLACE.format(moment="d.dead_lettered_at", since="$1", width="$3")} AS place, count(*) AS count
   FROM dead_letters d
