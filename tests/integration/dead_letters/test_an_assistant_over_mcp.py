@@ -3,17 +3,18 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from mcp import Client
-from mcp.client.stdio import StdioServerParameters
 from tests.integration.dead_letters.conftest import Tidings
 from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
 from tests.support.processes import TIDINGS
 
 from tidings.operations import keys
 from tidings.operations.actor import Actor
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 ACTING = {
     "cancel_notification",
@@ -27,7 +28,11 @@ TESTER = Actor("cli", "tester@desk")
 
 
 @asynccontextmanager
-async def assistant(rig: DeadLetterRig, key: str = "") -> AsyncIterator[Client]:
+async def assistant(rig: DeadLetterRig, key: str = "") -> AsyncIterator["Client"]:
+    # Loading it takes half a second, and every process of the tests collects this file.
+    from mcp import Client
+    from mcp.client.stdio import StdioServerParameters
+
     environment = {**environment_of(rig), "TIDINGS_MCP_API_KEY": key}
     server = StdioServerParameters(command=str(TIDINGS), args=["mcp"], env=environment)
     async with Client(server) as client:
@@ -40,17 +45,17 @@ async def key_of(rig: DeadLetterRig, *scopes: str, tenant: str = "*") -> str:
         return (await keys.create(backend, TESTER, request)).secret
 
 
-async def names(client: Client) -> set[str]:
+async def names(client: "Client") -> set[str]:
     return {tool.name for tool in (await client.list_tools()).tools}
 
 
-async def call(client: Client, tool: str, **arguments: Any) -> Any:
+async def call(client: "Client", tool: str, **arguments: Any) -> Any:
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
     return result.structured_content
 
 
-async def refused(client: Client, tool: str, **arguments: Any) -> str:
+async def refused(client: "Client", tool: str, **arguments: Any) -> str:
     result = await client.call_tool(tool, arguments)
     assert result.is_error
     return str(result.content)
