@@ -1,17 +1,20 @@
 """Chooses the items of jobs: while somebody waits for it, in the background, or for a process that has ended."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 
 from tidings.delivery.errors import NotFound, TidingsError
-from tidings.delivery.jobs import JobState
+from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.ledger.jobs.rows import Job, NewJob
 from tidings.ledger.jobs.snapshots import Wanted
+from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings_events.notifications.base import new_id
 
 log = structlog.get_logger(__name__)
 
@@ -25,23 +28,45 @@ LOOK: Final = 0.2
 
 async def choose(
     backend: Backend,
-    new: NewJob,
+    actor: Actor,
+    kind: JobKind,
     wanted: Wanted,
+    words: Mapping[str, Any],
+    *,
+    note: str,
+    plan: Plan | None,
     limit: int | None,
     patience: float | None,
+    **edit: Any,
 ) -> Job:
     """Store a job and choose its items.
 
     Args:
         backend: The connections.
-        new: The job.
+        actor: Who makes it.
+        kind: What it does.
         wanted: Which dead letters, notifications or entries of the outbox.
+        words: The same for people; what is not filtered by is left out.
+        note: Why.
+        plan: How fast it goes, and when it stops.
         limit: At most so many.
         patience: Seconds after which it goes on in the background; None: all is chosen before this returns.
+        edit: What it changes, as `NewJob` takes it.
 
     Raises:
         LedgerUnavailable: PostgreSQL is unavailable.
     """
+    new = NewJob(
+        new_id(),
+        kind,
+        wanted.tenant,
+        {name: value for name, value in {**words, "limit": limit}.items() if value},
+        note.strip(),
+        str(actor),
+        plan or Plan(),
+        test=wanted.test is True,
+        **edit,
+    )
     job = await backend.ledger.snapshots.add(new, wanted, limit)
     if patience is None:
         while job.state is JobState.CHOOSING:

@@ -12,7 +12,7 @@ from tidings.delivery.states import State
 from tidings.delivery.states import sources as states_before
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.jobs.jobs import JobChange, Rival
-from tidings.ledger.jobs.rows import Job, NewJob
+from tidings.ledger.jobs.rows import Job
 from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.positions import Position
 from tidings.operations import cursors
@@ -24,7 +24,6 @@ from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.masks import shown
 from tidings.operations.pages import PageView, page_of
 from tidings.operations.times import span
-from tidings_events.notifications.base import new_id
 
 __all__ = ["JobView", "cancel", "items", "list_", "pause", "resume", "show", "start"]
 
@@ -100,18 +99,14 @@ async def look(
         edit: What it changes, if it edits.
         patience: Seconds after which it is returned while its items are still being chosen; None: never.
     """
-    new = NewJob(
-        new_id(),
-        kind,
-        wanted.tenant,
-        _words(wanted, limit),
-        note,
-        str(actor),
-        plan or Plan(),
-        test=wanted.test is True,
+    return await choosing.choose(
+        *(backend, actor, kind, wanted, _words(wanted)),
+        note=note,
+        plan=plan,
+        limit=limit,
+        patience=patience,
         **({} if edit is None else edit.stored),
     )
-    return await choosing.choose(backend, new, wanted, limit, patience)
 
 
 async def look_at_notifications(
@@ -147,41 +142,29 @@ async def look_at_notifications(
             field="states",
         )
     wanted = replace(wanted, states=wanted.states or tuple(possible))
-    new = NewJob(
-        new_id(),
-        JobKind.CANCEL,
-        wanted.tenant,
-        _filter_in_words(wanted, limit),
-        note.strip(),
-        str(actor),
-        plan or Plan(),
-        test=wanted.test,
+    return await choosing.choose(
+        *(backend, actor, JobKind.CANCEL, wanted, _filter_in_words(wanted)),
+        note=note,
+        plan=plan,
+        limit=limit,
+        patience=patience,
     )
-    return await choosing.choose(backend, new, wanted, limit, patience)
 
 
-def _filter_in_words(wanted: Filters, limit: int | None) -> Mapping[str, Any]:
-    words = {name: getattr(wanted, name) for name in Filters.__slots__}
-    words |= {
+def _filter_in_words(wanted: Filters) -> Mapping[str, Any]:
+    return {name: getattr(wanted, name) for name in Filters.__slots__} | {
         "recipients": [shown(recipient, reveal=False) for recipient in wanted.recipients],
         "states": [state.value for state in wanted.states],
-        "limit": limit,
     }
-    return {name: value for name, value in words.items() if value}
 
 
-def _words(wanted: DeadLetterFilter, limit: int | None) -> Mapping[str, Any]:
-    """A filter for people, without what is not filtered by."""
-    words = {name: getattr(wanted, name) for name in DeadLetterFilter.__slots__}
-    ids = words.pop("ids")
-    words |= {
-        "ids": len(ids) or None,
+def _words(wanted: DeadLetterFilter) -> Mapping[str, Any]:
+    return {name: getattr(wanted, name) for name in DeadLetterFilter.__slots__} | {
+        "ids": len(wanted.ids),
         "recipient": wanted.recipient and shown(wanted.recipient, reveal=False),
         "id_prefix": wanted.id_prefix and wanted.id_prefix.text,
         "states": [state.value for state in wanted.states],
-        "limit": limit,
     }
-    return {name: value for name, value in words.items() if value}
 
 
 async def start(

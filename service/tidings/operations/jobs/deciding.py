@@ -6,14 +6,13 @@ from typing import Any, Final
 
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.jobs import JobKind, Plan
-from tidings.ledger.jobs.rows import Job, NewJob
+from tidings.ledger.jobs.rows import Job
 from tidings.ledger.notifications.outbox_entries import EntryStatus, OutboxFilter
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.jobs import choosing
 from tidings.operations.jobs.views import JobView
 from tidings.operations.outbox import OutboxEntryView
-from tidings_events.notifications.base import new_id
 
 __all__ = ["WAITING", "EntryStatus", "OutboxFilter", "look_at_entries", "sample"]
 
@@ -65,29 +64,23 @@ async def look_at_entries(
         )
     if not wanted.ids:
         wanted = replace(wanted, statuses=wanted.statuses or MEANT[kind])
-    new = NewJob(
-        new_id(),
-        kind,
-        wanted.tenant,
-        _words(wanted, limit),
-        note.strip(),
-        str(actor),
-        plan or Plan(),
-        test=wanted.test is True,
+    return await choosing.choose(
+        *(backend, actor, kind, wanted, _words(wanted)),
+        note=note,
+        plan=plan,
+        limit=limit,
+        patience=patience,
     )
-    return await choosing.choose(backend, new, wanted, limit, patience)
 
 
-def _words(wanted: OutboxFilter, limit: int | None) -> Mapping[str, Any]:
-    words = {
-        "ids": len(wanted.ids) or None,
+def _words(wanted: OutboxFilter) -> Mapping[str, Any]:
+    return {
+        "ids": len(wanted.ids),
         "statuses": [status.value for status in wanted.statuses],
         "user_id": wanted.user_id,
         "tenant": wanted.tenant,
         "test": wanted.test,
-        "limit": limit,
     }
-    return {name: value for name, value in words.items() if value}
 
 
 async def sample(backend: Backend, job: JobView, most: int) -> Sequence[OutboxEntryView]:
