@@ -144,12 +144,13 @@ class Console:
             if reason:
                 raise Forbidden(f"This {reason}.")
             form, ours = await self._sent(page, request, visitor)
+            again = page.shown_again
             request_id: str = request.scope["tidings.request_id"]
             visit = Visit(self._services, request, request_id, visitor, form)
-            if not ours and page.shown_again is None:
+            if not ours and again is None:
                 kept = KeptForm(address_of(request), form)
                 return self._response(request, visitor, kept.page("renewed", 409))
-            handler = page.handler if ours or page.shown_again is None else page.shown_again
+            handler = page.handler if ours or again is None else again
             with patient_for(IN_OUTAGES) if remembered else nullcontext():
                 answer = await handler(visit)
             return self._response(request, visitor, answer)
