@@ -45,7 +45,7 @@ async def test_it_says_of_a_tenant_what_was_sent_failed_and_retried(console: Con
     assert "75 %" in shown.text
     outcomes = shown.html.partition('id="outcomes"')[2].partition("</section>")[0]
     rows = re.findall(
-        r'label="Of">(\w+)<.*?"Outcome">([\w ]+)<.*?number">(\d+)<.*?href="/console([^"]*)"',
+        r'label="Counted as">(\w+)<.*?"Outcome">([\w ]+)<.*?number">(\d+)<.*?href="/console([^"]*)"',
         outcomes,
         re.DOTALL,
     )
