@@ -28,21 +28,27 @@ class SendsSeen:
     """When each provider was last seen to have sent another notification, while its circuit let sends pass."""
 
     def __init__(self) -> None:
-        self._counted: dict[tuple[str, str], int] = {}
-        self._at: dict[tuple[str, str], float] = {}
+        self._sent: dict[tuple[str, str], int] = {}
+        self._healthy: dict[tuple[str, str], bool] = {}
+        self._seen: dict[tuple[str, str], tuple[float, float]] = {}
+        """When that was, and how long before at most it was sent."""
 
     def look(self, workers: Sequence[ChannelWorker], now: float) -> None:
         """See what was sent since the last look. A send that began before the circuit opened says nothing of the provider now."""
         for worker in workers:
             for provider in worker.providers.all:
-                key = (worker.providers.name, provider.name)
-                before, self._counted[key] = self._counted.get(key, 0), provider.sent
-                if provider.circuit.healthy and provider.sent > before:
-                    self._at[key] = now
+                key, healthy = (worker.providers.name, provider.name), provider.circuit.healthy
+                if healthy and provider.sent > self._sent.get(key, 0):
+                    self._seen[key] = now, EVERY if self._healthy.get(key, True) else 0.0
+                self._sent[key], self._healthy[key] = provider.sent, healthy
 
     def since(self, then: float, now: float) -> Sequence[SentThrough]:
-        """Those seen since then, with the longest that it can be ago: a look earlier."""
-        return [SentThrough(*key, now - at + EVERY) for key, at in self._at.items() if at > then]
+        """Those seen since then. What was sent may be a look older, unless the circuit was open at that look."""
+        return [
+            SentThrough(*key, now - at + before)
+            for key, (at, before) in self._seen.items()
+            if at > then
+        ]
 
 
 class OrderWatcher:
