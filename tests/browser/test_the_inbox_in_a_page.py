@@ -337,7 +337,7 @@ async def test_a_link_that_is_opened_in_another_tab_is_not_left_to_the_page(worl
         await opened(world, tab, 1)
         async with context.expect_page() as other:
             await tab.titled("Hello").locator(".title").click(modifiers=["Control"])
-        assert (await other.value).url == f"{world.site.origin}/orders"
+        await (await other.value).wait_for_url(f"{world.site.origin}/orders")
         await tab.live(0)
 
 
