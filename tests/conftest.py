@@ -342,3 +342,12 @@ async def create_database(server: str, name: str, template: str | None) -> None:
     if template and connection.get_server_version().major >= 15:
         copy += " STRATEGY file_copy"
     await connection.execute(f'CREATE DATABASE "{name}"{copy}')
+
+
+async def execute(server: str, statement: str) -> None:
+    """Execute a statement over a connection of its own."""
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
