@@ -1,5 +1,6 @@
 """An API with real servers behind it, and something of each kind to be read and acted on."""
 
+import base64
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,6 +39,7 @@ def environment(
         "TIDINGS_API_LISTEN": "127.0.0.1:0",
         "TIDINGS_API_RATE_LIMIT": "1000000",
         "TIDINGS_CATEGORIES": "{}",
+        "TIDINGS_SEALING_KEYS": base64.b64encode(b"k" * 32).decode(),
     }.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
