@@ -74,7 +74,7 @@ class DeadLetterChoice:
             fingerprint: The group that the page is about.
 
         Raises:
-            InvalidRequest: A state is unknown.
+            InvalidRequest: A state is unknown, or another session sealed a filter.
         """
         names = filter_names(visit, "")
         given = {name: names.values(visit, name) for name in names.known}

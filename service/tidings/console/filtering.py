@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from urllib.parse import urlencode
 
 from tidings.console.page import ROOT, SeeOther, Visit
@@ -17,6 +18,7 @@ PERSONAL = frozenset({"recipient", "user_id", "subject"})
 """Filters that name a person or quote content: addresses are kept in histories and in the logs of proxies."""
 LONGEST = 500
 """Characters of what is typed: it becomes part of an address."""
+LOST: Final = "this filter was typed in another session: type it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class FilterBar:
 
     action: str
     kept: Sequence[tuple[str, str]]
-    """The query as it is, which adding a filter keeps."""
+    """The query as it is, which adding a filter keeps; without what another session sealed."""
     active: Sequence[Chip]
     suggestions: Sequence[str]
     """What the field completes: `channel:email`, `user_id:`."""
@@ -101,11 +103,23 @@ class FilterNames:
         return SeeOther(f"{self.path}?{urlencode(list(dict.fromkeys([*kept, (name, given)])))}")
 
     def values(self, visit: Visit, name: str) -> tuple[str, ...]:
-        """The values that a list is filtered by."""
+        """The values that a list is filtered by.
+
+        Raises:
+            InvalidRequest: Another session sealed one of its filters: without that one, more would match than was meant.
+        """
+        if lost := self._lost(visit):
+            raise InvalidRequest(LOST, field=lost)
         given = (value for key, value in self.pairs(visit) if key == name)
         if name not in self.private:
             return tuple(given)
         return tuple(self._opened(visit, name, value) or value for value in given)
+
+    def by_name(self, visit: Visit) -> dict[str, list[str]]:
+        """The values of each filter, for commands; none if another session sealed one of them."""
+        if self._lost(visit):
+            return {}
+        return {name: list(self.values(visit, name)) for name in dict(self.pairs(visit))}
 
     def resealed(self, visit: Visit) -> SeeOther | None:
         """The same list, where its address names a person openly; None if it doesn't."""
@@ -123,7 +137,8 @@ class FilterNames:
             visit: The request.
             problem: Why they can't be used, if that is known already.
         """
-        pairs, typed = self.pairs(visit), _typed(visit)
+        pairs = [pair for pair in self.pairs(visit) if not self._is_lost(visit, *pair)]
+        lost, typed = self._lost(visit), _typed(visit)
         return FilterBar(
             ROOT + (self.posted_to or self.path),
             pairs,
@@ -142,22 +157,23 @@ class FilterNames:
                 if (name, value) not in pairs
             ],
             self.example,
-            problem or (self._problem(typed) if typed else "") or self._forgotten(visit),
+            problem
+            or (self._problem(typed) if typed else "")
+            or (f"{lost}: {LOST}" if lost else ""),
             "post" if self.posted_to else "get",
             self.hint,
         )
 
     def pairs(self, visit: Visit) -> list[tuple[str, str]]:
-        """The filters of the request, as its query has them; in a form that was posted, as its fields."""
+        """The filters of the request, as its query has them; in a form that was posted, as its fields.
+
+        Those that another session sealed are among them, so that a page to which they are sent on says so.
+        """
         if visit.request.method == "POST":
             given = [(name, value) for name in self.known for value in visit.form.all(name)]
         else:
             given = visit.request.query_params.multi_items()
-        return [
-            (name, value)
-            for name, value in given
-            if name in self.known and value and not self._is_lost(visit, name, value)
-        ]
+        return [(name, value) for name, value in given if name in self.known and value]
 
     def _is_open(self, name: str, value: str) -> bool:
         return name in self.private and not value.startswith(MARK)
@@ -173,15 +189,10 @@ class FilterNames:
     def _opened(self, visit: Visit, name: str, value: str) -> str | None:
         return opened(visit.visitor, value, f"filter {name}")
 
-    def _forgotten(self, visit: Visit) -> str:
-        lost = (
-            name
-            for name, value in visit.request.query_params.multi_items()
-            if self._is_lost(visit, name, value)
-        )
-        if (name := next(lost, None)) is None:
-            return ""
-        return f"the {name} of this address was typed in another session: type it again"
+    def _lost(self, visit: Visit) -> str:
+        """A filter that another session sealed; empty if there is none."""
+        pairs = self.pairs(visit)
+        return next((name for name, value in pairs if self._is_lost(visit, name, value)), "")
 
     def _address(self, pairs: Sequence[tuple[str, str]]) -> str:
         return ROOT + self.path + (f"?{urlencode(pairs)}" if pairs else "")

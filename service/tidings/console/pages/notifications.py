@@ -64,7 +64,7 @@ def filters_of(visit: Visit) -> Filters:
     """The filters of a request.
 
     Raises:
-        InvalidRequest: One of them can't be read.
+        InvalidRequest: One of them can't be read, or another session sealed it.
         Forbidden: Another tenant is asked for, or what is no test with a test key; or a person may not search subjects.
     """
 
@@ -124,7 +124,7 @@ async def _shown(visit: Visit, problem: str = "") -> Html:
         except InvalidRequest as error:
             problem = f"{error.field}: {error}" if error.field else str(error)
     pairs = names.pairs(visit)
-    given: dict[str, Any] = {name: list(names.values(visit, name)) for name in dict(pairs)}
+    given: dict[str, Any] = names.by_name(visit)
     options = {name: True if name == "test" else values for name, values in given.items()}
     options |= {"test": True} if visit.test else {}
     options |= {"tenant": visit.tenant} if visit.tenant is not None else {}
@@ -175,11 +175,8 @@ def _completed(names: FilterNames, shown: Sequence[ListedView]) -> FilterNames:
 async def _find(visit: Visit) -> Html | SeeOther:
     """Add the filter that was typed, or go to what else was."""
     names, typed = _names(visit), visit.form.text(ADD)
-    if not typed:
-        return SeeOther(f"{PATH}?{urlencode(names.pairs(visit))}")
-    name = typed.partition(":")[0].strip()
-    if name in names.known:
-        return names.added(visit) or await _shown(visit)
+    if not typed or typed.partition(":")[0].strip() in names.known:
+        return names.posted(visit) or await _shown(visit)
     found = await finding.find(visit.backend, FindRequest(typed, visit.tenant, visit.test))
     named = [view.summary.id for view in found.notifications]
     ids = named if found.id is None else [found.id]

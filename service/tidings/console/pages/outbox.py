@@ -60,7 +60,7 @@ async def _page(visit: Visit, problem: str = "", field: str = "") -> Html:
     except InvalidRequest as error:
         wrong = f"{error.field}: {error}" if error.field else str(error)
     pairs = FILTERS.pairs(visit)
-    given = {name: list(FILTERS.values(visit, name)) for name in dict(pairs)}
+    given = FILTERS.by_name(visit)
     values = {
         "view": view,
         "filters": FILTERS.bar(visit, wrong),
