@@ -17,7 +17,7 @@ from tidings.console.cookies import Cookies
 from tidings.console.entrance import Entrance
 from tidings.console.forms import Form, read_form
 from tidings.console.guards import GUARDS
-from tidings.console.kept_forms import KeptForm, address_of, kept_form
+from tidings.console.kept_forms import KeptForm, KeptForms, address_of
 from tidings.console.page import (
     ROOT,
     Answer,
@@ -82,6 +82,7 @@ class Console:
         self._templates = environment()
         self._url = backend.settings.console.url
         self._cookies = Cookies(self._url)
+        self._kept_forms = KeptForms(self._url, self._response)
         listed = tuple(pages()) if served is None else tuple(served)
         self._templates.globals["served"] = {
             page.path: page for page in listed if page.method == "GET"
@@ -130,13 +131,13 @@ class Console:
             try:
                 visitor, remembered = await self._visitor(page, request)
             except LedgerUnavailable:
-                if (kept := await kept_form(request, self._url)) is None:
+                given_back = await self._kept_forms.given_back(request, "unavailable", 503)
+                if given_back is None:
                     raise
-                return self._response(request, None, kept.page("unavailable", 503))
+                return given_back
             if visitor is None:
-                if kept := await kept_form(request, self._url):
-                    return self._response(request, None, kept.page("ended", 401))
-                return self._to_sign_in(request)
+                given_back = await self._kept_forms.given_back(request, "ended", 401)
+                return given_back or self._to_sign_in(request)
             request.scope["tidings.visitor"] = visitor
             reason = visitor.why_not(
                 page.scope, live_only=page.live_only, all_tenants=page.all_tenants

@@ -73,9 +73,15 @@ async def read_form(request: Request, longest: int = LONGEST, patience: float = 
     Raises:
         InvalidRequest: It is none, too long, or does not arrive.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise InvalidRequest(f"send a form ({FORM})", field="Content-Type")
-    body = await _body(request, longest, patience)
+    return form_of(await form_body(request, longest, patience))
+
+
+def form_of(body: bytes) -> Form:
+    """The form that a body has.
+
+    Raises:
+        InvalidRequest: It has none.
+    """
     try:
         # Browsers send line breaks as CRLF (HTML, 4.10.21.8).
         pairs = parse_qsl(
@@ -89,7 +95,19 @@ async def read_form(request: Request, longest: int = LONGEST, patience: float = 
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
 
 
-async def _body(request: Request, longest: int, patience: float) -> bytes:
+async def form_body(request: Request, longest: int, patience: float) -> bytes:
+    """The form of a request as it was sent.
+
+    Args:
+        request: That sends it.
+        longest: Bytes of it, at most.
+        patience: Seconds within which it must have arrived.
+
+    Raises:
+        InvalidRequest: It is none, too long, or does not arrive.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise InvalidRequest(f"send a form ({FORM})", field="Content-Type")
     body = bytearray()
     try:
         async with asyncio.timeout(patience):

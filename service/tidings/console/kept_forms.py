@@ -1,20 +1,27 @@
 """Forms that were sent in vain, such as after a session's end: what was typed goes back to the browser that sent it, to be sent again."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
+from starlette.responses import Response
 
-from tidings.console.forms import Form, read_form
-from tidings.console.page import Html
-from tidings.console.sessions import CSRF, is_ours
+from tidings.console.forms import Form, form_body, form_of
+from tidings.console.page import Answer, Html
+from tidings.console.sessions import CSRF, is_ours, token_of
+from tidings.console.visitors import Visitor
 from tidings.delivery.errors import InvalidRequest
+from tidings.runtime.background import in_a_thread
 
 LONGEST: Final = 1024 * 1024
 """Bytes of a form that is kept: whoever sends it has proved nothing."""
 PATIENCE: Final = 5.0
 """Seconds within which it must have arrived."""
+AT_ONCE: Final = 2
+"""Pages with a form that a process makes at once: each may have megabytes, and the API runs beside it."""
 HIDDEN: Final = frozenset({CSRF, "url", "seen_raw", "seen_fields"})
 """Fields that are not shown: a secret, and what nobody typed."""
 AGAIN: Final = "Your session had ended, so nothing was done. What you typed is still here: look at it, then send it again."
@@ -45,20 +52,50 @@ class KeptForm:
         return Html("kept_form.html", values, status)
 
 
-async def kept_form(request: Request, url: str) -> KeptForm | None:
-    """The form of a request whose sender is not known; None if it is none of ours, so that no other site can put words
-    into a page of the console.
+class KeptForms:
+    """Gives forms back to senders who are not known.
+
+    Anybody may be one: so their pages are made in threads, beside the event loop that takes notifications, and few at once.
 
     Args:
-        request: That may send one.
         url: Of the service as browsers see it.
+        respond: Makes a response of a page.
     """
-    if request.method != "POST" or not is_ours(request, url):
-        return None
-    try:
-        return KeptForm(address_of(request), await read_form(request, LONGEST, PATIENCE))
-    except InvalidRequest:
-        return None
+
+    def __init__(
+        self, url: str, respond: Callable[[Request, Visitor | None, Answer], Response]
+    ) -> None:
+        self._url = url
+        self._respond = respond
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def given_back(self, request: Request, situation: str, status: int) -> Response | None:
+        """The page with the form of a request; None if it is no form of ours, so that no other site can put words into a
+        page of the console, or if too many are being made.
+
+        Args:
+            request: That may send one.
+            situation: Why it was in vain: `ended` or `unavailable`.
+            status: Of the answer.
+        """
+        if request.method != "POST" or not is_ours(request, self._url):
+            return None
+        try:
+            body = await form_body(request, LONGEST, PATIENCE)
+            if self._places.locked():
+                return None
+            async with self._places:
+                made = partial(self._made, request, body, situation, status)
+                return await in_a_thread("give a form back", made)
+        except InvalidRequest:
+            return None
+
+    def _made(self, request: Request, body: bytes, situation: str, status: int) -> Response | None:
+        form = form_of(body)
+        if not token_of(form):
+            return None
+        page = KeptForm(address_of(request), form).page(situation, status)
+        return self._respond(request, None, page)
 
 
 def address_of(request: Request) -> str:

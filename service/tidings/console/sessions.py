@@ -85,13 +85,18 @@ def form_token(visitor: Visitor) -> str:
 
 def check_form(visitor: Visitor, form: Form) -> None:
     """Raises ForeignForm if a form does not have the token of its session."""
+    token = token_of(form)
+    if not token or not hmac.compare_digest(token, bytes.fromhex(visitor.csrf)):
+        raise ForeignForm("this form is of another session: reload the page and try again")
+
+
+def token_of(form: Form) -> bytes:
+    """The token that a form has, of whatever session; empty if it can't be one."""
     try:
         sent = bytes.fromhex(form.get(CSRF, ""))
     except ValueError:
-        sent = b""
-    token = _mixed(sent[:TOKEN_BYTES], sent[TOKEN_BYTES : 2 * TOKEN_BYTES])
-    if len(sent) != 2 * TOKEN_BYTES or not hmac.compare_digest(token, bytes.fromhex(visitor.csrf)):
-        raise ForeignForm("this form is of another session: reload the page and try again")
+        return b""
+    return _mixed(sent[:TOKEN_BYTES], sent[TOKEN_BYTES:]) if len(sent) == 2 * TOKEN_BYTES else b""
 
 
 def _mixed(pad: bytes, text: bytes) -> bytes:

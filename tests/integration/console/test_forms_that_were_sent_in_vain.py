@@ -1,8 +1,11 @@
 """What was typed survives the end of a session and an outage: it comes back, and is sent again by a click."""
 
+import asyncio
 import re
+import threading
+from collections.abc import Callable
 from html import unescape
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from tests.support.console_forms import EditForm
@@ -10,7 +13,8 @@ from tests.support.console_rig import ConsoleRig, Shown, console_serving
 from tests.support.relay import Relay
 from tests.support.stored_dead_letters import store_dead_letter
 
-from tidings.console import sessions
+from tidings.console import kept_forms, sessions
+from tidings.runtime.background import in_a_thread
 from tidings.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,6 +100,49 @@ async def test_no_other_site_puts_words_into_a_page(
     await end_sessions(console)
     shown = await person.send(path, note="Call 555-0100 now", headers=headers)
     assert (shown.path.partition("?")[0], "555-0100" in shown.html) == ("/console/sign-in", False)
+
+
+async def test_only_a_form_of_a_page_of_ours_comes_back_to_a_stranger(console: ConsoleRig) -> None:
+    path, stranger = "/failures/5e57/note", console.stranger()
+    for token in ("", "00", "x" * 128, "0" * 126, "0" * 130):
+        shown = await stranger.send(path, note="a note", csrf=token, headers=BROWSER)
+        assert (shown.path, "a note" in shown.text) == ("/console/sign-in", False), token
+    shown = await stranger.send(path, note="a note", csrf="0" * 128, headers=BROWSER)
+    assert (shown.status, kept(shown)) == (401, {"note": "a note"})
+
+
+async def test_few_forms_are_given_back_at_once_and_beside_the_event_loop(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = asyncio.Queue[None](), asyncio.Event()
+    threads = list[threading.Thread]()
+
+    async def slowly(name: str, work: Callable[[], Any]) -> Any:
+        def noted() -> Any:
+            threads.append(threading.current_thread())
+            return work()
+
+        began.put_nowait(None)
+        await go_on.wait()
+        return await in_a_thread(name, noted)
+
+    monkeypatch.setattr(kept_forms, "in_a_thread", slowly)
+    stranger, form = console.stranger(), {"note": "a note", "csrf": "0" * 128}
+
+    async def send() -> Shown:
+        return await stranger.send("/failures/5e57/note", form, headers=BROWSER)
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        sent = [tasks.create_task(send()) for _ in range(kept_forms.AT_ONCE)]
+        for _ in sent:
+            await began.get()
+        too_many = await send()
+        go_on.set()
+    assert (too_many.path, too_many.status) == ("/console/sign-in", 200)
+    assert [task.result().status for task in sent] == [401] * kept_forms.AT_ONCE
+    assert threading.main_thread() not in threads
+    assert (await send()).status == 401
+    assert len(threads) == kept_forms.AT_ONCE + 1
 
 
 async def test_a_form_waits_for_postgresql(
