@@ -97,7 +97,7 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
             found = stage.servers.sql(EXAMPLE)[0]
             names = dict(zip(("dead_letter", "notification", "fingerprint"), found, strict=True))
             visitor = _Visitor(served, key)
-            pages = [page.format(**names) for page in PAGES]
+            pages = [visitor.address(page.format(**names)) for page in PAGES]
             yield _measured(stage, contender, "messages are delivered", visitor.times(pages))
             client = _Client(served, key)
             choosing, job_id = client.choose()
@@ -194,6 +194,13 @@ class _Visitor:
             for page in pages:
                 found[page].append(self._get(page))
         return found
+
+    def address(self, page: str) -> str:
+        """Where a page is: the console seals the people in an address that somebody has typed."""
+        self._connection.request("GET", f"/console{page}", headers=self._headers)
+        reply = self._connection.getresponse()
+        reply.read()
+        return reply.headers.get("Location", f"/console{page}").removeprefix("/console")
 
     def _get(self, page: str) -> tuple[float, int]:
         began = time.perf_counter()
