@@ -37,8 +37,6 @@ TABLES: Final = (
     "api_requests",
     "outbox_entries",
     "alerts",
-    "alert_rules",
-    "sent_alerts",
     "circuits",
     "recipient_results",
     "schedules",
@@ -47,6 +45,8 @@ TABLES: Final = (
     "inbox_users",
     "inbox_messages",
 )
+DELETED: Final = ("alert_rules", "sent_alerts", "outbox_batches")
+"""Tables whose rows go when they have served."""
 HISTORY: Final = (
     "attempts",
     "provider_attempts",
@@ -58,10 +58,11 @@ HISTORY: Final = (
 )
 """Only ever added to."""
 PRIVILEGES: Final = """
-SELECT name FROM unnest($1::text[] || $2::text[]) AS name
+SELECT name FROM unnest($1::text[] || $2::text[] || $3::text[]) AS name
  WHERE to_regclass(name) IS NOT NULL
    AND NOT (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
-            AND (name = ANY($2) OR has_table_privilege(name, 'UPDATE')))
+            AND (name = ANY($2) OR has_table_privilege(name, 'UPDATE'))
+            AND (name <> ALL($3) OR has_table_privilege(name, 'DELETE')))
 """
 WAITING: Final = """
 SELECT count(*) FROM notifications WHERE dispatch_at < now() - $1 * interval '1 second'
@@ -100,7 +101,8 @@ async def _diagnose(connection: Connection, state: MigrationState) -> Sequence[F
     server = await connection.fetchrow(SERVER)
     findings = [*_server(dict(server or {})), _clock(await _skew(connection)), _migrations(state)]
     if state.ok:
-        lacking = [row["name"] for row in await connection.fetch(PRIVILEGES, TABLES, HISTORY)]
+        rows = await connection.fetch(PRIVILEGES, TABLES, HISTORY, DELETED)
+        lacking = [row["name"] for row in rows]
         findings += _privileges(lacking)
         if not lacking:
             findings += _scheduler(await connection.fetchval(WAITING, OVERDUE))
@@ -174,8 +176,18 @@ def _privileges(lacking: Sequence[str]) -> Iterator[Finding]:
             "PostgreSQL: privileges",
             Verdict.FAULT,
             f"the database user may not read and write {', '.join(lacking)}",
-            f"as the owner: GRANT SELECT, INSERT, UPDATE ON {', '.join(lacking)} TO its user",
+            f"as the owner: {'; '.join(_grants(lacking))}",
         )
+
+
+def _grants(lacking: Sequence[str]) -> Iterator[str]:
+    kept = [name for name in lacking if name not in DELETED]
+    for what, names in (
+        ("SELECT, INSERT, UPDATE", kept),
+        ("SELECT, INSERT, UPDATE, DELETE", [name for name in lacking if name in DELETED]),
+    ):
+        if names:
+            yield f"GRANT {what} ON {', '.join(names)} TO its user"
 
 
 def _scheduler(overdue: int) -> Iterator[Finding]:

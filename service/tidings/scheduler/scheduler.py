@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 500
 """Notifications taken at once."""
+PAUSE: Final = 1.0
+"""Seconds after a failure that holds up nothing else."""
 LONGEST_SLEEP: Final = 60.0
 """Seconds after which it reads the outbox even if nothing woke it."""
 
@@ -124,6 +126,7 @@ class Scheduler:
         """
         while listens():
             wake.clear()
+            await self._take_over()
             await self._connection.get()
             if await self._ledger.dispatching.paused():
                 await _wait(wake, LONGEST_SLEEP)
@@ -134,9 +137,17 @@ class Scheduler:
             await _wait(wake, LONGEST_SLEEP if seconds is None else min(seconds, LONGEST_SLEEP))
         raise LedgerUnavailable("PostgreSQL: the listening connection was lost")
 
+    async def _take_over(self) -> None:
+        """Enter what replays left, also while nothing can be published, or may: then it is known to wait."""
+        try:
+            while await self._ledger.outbox_batches.take_over():
+                pass
+        except TidingsError as error:  # a table that only replays need holds up no other
+            log.warning("what replays left does not enter the outbox", error=str(error))
+            await asyncio.sleep(PAUSE)
+
     async def _dispatch(self) -> int:
-        """Publish due notifications, and what replays left; returns how many were taken."""
-        await self._ledger.outbox_batches.take_over()
+        """Publish due notifications; returns how many were taken."""
         taken = await self._ledger.outbox.take(AT_ONCE, actor=self._ledger.actor)
         if taken:
             try:

@@ -161,6 +161,8 @@ async def test_a_user_who_may_not_write_is_told_what_to_grant(
     (privileges,) = about(found, "PostgreSQL: privileges", "fault")
     assert "notifications" in privileges["detail"]
     assert "GRANT SELECT, INSERT, UPDATE ON notifications" in privileges["remedy"]
+    batches = "GRANT SELECT, INSERT, UPDATE, DELETE ON alert_rules, sent_alerts, outbox_batches"
+    assert batches in privileges["remedy"]
 
 
 async def test_what_is_due_and_not_published_points_at_the_scheduler(

@@ -22,10 +22,14 @@ from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.replay import Begun
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.ledger import PostgresLedger
+from tidings.operations import dispatching
+from tidings.operations.actor import Actor
 from tidings.operations.dead_letters.plan import Plan
+from tidings.operations.dispatching import DispatchingRequest
 from tidings_events.routing import Headers
 
 OPEN = DeadLetterFilter(states=(DeadLetterState.OPEN,))
+JANE = Actor("cli", "jane@desk")
 NORMAL = lane_queue(Lane("email", "normal"))
 
 
@@ -139,6 +143,27 @@ async def test_of_a_batch_that_nobody_publishes_any_more_the_rest_waits_in_the_o
         assert [entry.id for entry in await ledger.outbox.take(10, actor="s")] == [
             begun.dispatches[2].id
         ]
+
+
+async def test_a_replay_that_was_cut_off_is_known_to_wait_while_nothing_may_be_published(
+    rig: DeadLetterRig,
+) -> None:
+    async with rig.ledger("killed") as ledger, rig.backend() as backend:
+        begun = await _begun(rig, ledger, 1)
+        await dispatching.pause(backend, JANE, DispatchingRequest("wrong template"))
+        assert [row["state"] for row in await rig.dead_letters()] == ["replayed"]
+        await rig.fetch("UPDATE outbox_batches SET lease_until = now()")
+        async with rig.scheduling():
+            await eventually(lambda: _is(rig, "replaying"))
+            assert await rig.depth(NORMAL) == 0
+            await dispatching.resume(backend, JANE, DispatchingRequest())
+            await eventually(lambda: _is(rig, "replayed"))
+        assert await rig.state(begun.dispatches[0].id) == "queued"
+        assert await rig.depth(NORMAL) == 1
+
+
+async def _is(rig: DeadLetterRig, state: str) -> bool:
+    return [row["state"] for row in await rig.dead_letters()] == [state]
 
 
 async def test_of_a_batch_only_what_was_not_confirmed_is_published_again(

@@ -167,7 +167,7 @@ class Replays:
         """Take dead letters and queue their notifications in a new epoch, in one transaction.
 
         Args:
-            run: Names this replay, for `outcomes`.
+            run: Names this replay: what it took before is its own.
             actor: Named in the history of their notifications.
             force: Also take dead letters that were replayed before, and send again what was sent.
 
