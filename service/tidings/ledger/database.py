@@ -54,6 +54,10 @@ MOVING: Final = "tidings_moving"
 RELEASE: Final = 2.0
 """Seconds to cancel an abandoned statement before its connection is closed."""
 
+PLANNED_FOR: Final = 15
+"""Seconds for which a statement is planned. The plan that is best for a week without notifications reads all of them once
+there are some; and PostgreSQL keeps it until autovacuum has looked at the week, which takes minutes."""
+
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 
@@ -210,6 +214,7 @@ class PostgresDatabase:
                     timeout=self._settings.database_timeout,
                     command_timeout=self._settings.database_timeout,
                     reset=_keep,
+                    max_cached_statement_lifetime=PLANNED_FOR,
                     server_settings={"application_name": self._application},
                 )
             return self._pool
