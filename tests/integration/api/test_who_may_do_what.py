@@ -99,6 +99,7 @@ async def test_a_test_key_changes_nothing_that_live_notifications_share(api: Api
     refused = [route for route in ROUTES if not (route.public or route.for_test_keys)]
     assert {route.path for route in refused} == {
         "/v1/alert-rules",
+        "/v1/alert-rules/reseal",
         "/v1/alert-rules/{rule}",
         "/v1/alert-rules/{rule}/disable",
         "/v1/alert-rules/{rule}/enable",
