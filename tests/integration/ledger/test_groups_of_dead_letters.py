@@ -170,6 +170,7 @@ async def test_other_filters_are_counted_among_the_dead_letters(ledger_alone: Le
         (group,) = await largest(ledger_alone, filters)
         assert (group.dead_letters, sum(group.trend.counts)) == (count, count)
     assert await largest(ledger_alone, wanted(user_id="nobody")) == []
+    assert not open_groups.by_rollups(wanted(test=True))
 
 
 async def test_what_is_closed_leaves_the_number_and_stays_in_the_trend(

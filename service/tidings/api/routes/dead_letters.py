@@ -169,7 +169,7 @@ ROUTES: Final = (
         summary="Group dead letters by cause, most frequent first",
         description=(
             "Open dead letters are counted by rollups, exactly, and as fast with millions of them; `since` and `until` then "
-            "mean whole hours. With another state, or a user, entity, category or recipient, those that match are counted. "
+            "mean whole hours. With another state, of tests, or with a user, an entity or a recipient, those that match are counted. "
             "`trend` is by hour for periods up to two days (the last one if `since` is left out), else by day. A group whose count "
             "changes between two pages may be on both or on none."
         ),
