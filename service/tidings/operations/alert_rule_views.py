@@ -165,8 +165,13 @@ class SealingView:
 
     @property
     def unopened(self) -> str:
-        """The rules whose URLs no key opens, in words; empty if there are none."""
+        """The rules whose URLs no key of this process opens, in words; empty if there are none."""
         return ", ".join(map(_whose, self.urls.unopened))
+
+    @property
+    def keyed(self) -> bool:
+        """Whether this process has a key: without one it can't know that no process opens what it doesn't."""
+        return self.urls.keyed
 
 
 def _whose(rule: tuple[str, str]) -> str:

@@ -8,6 +8,8 @@ import pytest
 from tests.support.console_rig import ConsoleRig, Person, Shown
 from tests.support.paging import paging
 
+from tidings.runtime.sealing import Seals
+
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     # Apprise loads a hundred services, some of them older than Python.
@@ -170,7 +172,7 @@ async def test_viewers_see_rules_and_why_they_may_not_change_them(console: Conso
 
 
 async def test_urls_that_are_not_sealed_are_named_and_sealed_by_a_button_or_a_request(
-    console: ConsoleRig,
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person, url = await admin(console, tenant="*"), "slack://T1B2C3D4E/A1B2C3D4E/s3cret"
     made = form(name="stale", to_channel="", recipient="", url=url)
@@ -197,3 +199,7 @@ async def test_urls_that_are_not_sealed_are_named_and_sealed_by_a_button_or_a_re
     key = await console.api.key("admin", tenant="*")
     again = await console.api.ask("POST", "/v1/alert-rules/reseal", key)
     assert (again.status, again.data) == (200, {"resealed_count": 0, "unopened_count": 1})
+    monkeypatch.setattr(Seals, "newest", None)  # no key at all
+    shown = await person.get("/alerts")
+    assert "the API has no TIDINGS_SEALING_KEYS" in shown.text
+    assert "send nothing" not in shown.text  # for archivers may have the key

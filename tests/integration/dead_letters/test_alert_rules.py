@@ -516,7 +516,9 @@ async def test_a_new_key_takes_over_from_an_old_one_and_from_none(make_rig: Make
         for keys in ((OLD,), ()):
             rig = await with_keys(make_rig, *keys)
             [(verdict, detail, _)] = await sealing_findings(rig)
-            assert (verdict, "send nothing: ops" in detail) == ("fault", True)
+            assert (verdict, "send nothing: ops" in detail) == (
+                ("fault", True) if keys else ("ok", False)
+            )  # a worker's host rightly has none
             async with rig.backend() as backend:
                 shown = await alert_rules.show(backend, AlertRuleRequest("ops"))
                 assert shown.destination == "a URL that is sealed with another key"

@@ -69,7 +69,9 @@ class StoredUrls:
     older: Sequence[tuple[str, str]] = ()
     """Sealed with a key that is not the first."""
     unopened: Sequence[tuple[str, str]] = ()
-    """Sealed with a key that is not there: they send nothing."""
+    """Sealed with a key that is not there."""
+    keyed: bool = True
+    """Whether there is a key at all: a process that neither sends alerts nor changes rules needs none."""
 
 
 class AlertRules:
@@ -193,7 +195,7 @@ class AlertRules:
                 unopened.append(whose)
             elif not self._seals.is_newest(row["url"]):
                 (older if is_sealed(row["url"]) else unsealed).append(whose)
-        return StoredUrls(unsealed, older, unopened)
+        return StoredUrls(unsealed, older, unopened, keyed=self._seals.newest is not None)
 
     async def reseal(self, *, actor: str) -> Resealed:
         """Seal the URLs of all rules with the newest key."""
