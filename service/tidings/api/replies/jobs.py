@@ -91,6 +91,7 @@ class EditTrialReply(ReplyModel):
     """How many of the first dead letters, 200 at most, an edit would leave as they are."""
 
     looked_at_count: int
+    """Those that are still open, and whose bodies have at most 16 kB."""
     invalid_count: int
     """Those that would be no valid notifications."""
 

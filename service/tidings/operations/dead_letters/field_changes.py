@@ -142,23 +142,31 @@ class SampledEdit:
 class EditTrial:
     """What an edit would do to some of the dead letters of a job."""
 
+    first: int
+    """So many of the first were to be tried out."""
     looked_at: int
+    """Of these, those that were: still open, and not too large."""
     invalid: int
     """Of these, those that can't be edited so, or would be no valid notifications: they are left as they are."""
 
 
 def trial_in_words(trial: EditTrial, items: int) -> str:
-    """A sentence of it.
+    """What it found, and among how many.
 
     Args:
         trial: It.
         items: Dead letters of the job.
     """
-    some = f"the first {trial.looked_at:,}" if trial.looked_at < items else f"all {items:,}"
+    some, rest = f"the first {trial.first:,}" if trial.first < items else f"all {items:,}", ""
+    if not trial.looked_at:
+        return f"Of {some}, none could be tried out: too large, or no longer open."
+    if trial.looked_at < trial.first:
+        some = f"{trial.looked_at:,} of {some}"
+        rest = " The others could not be tried out: too large, or no longer open."
     if not trial.invalid:
-        return f"Of {some} that were looked at, none would be invalid."
+        return f"Of {some} that were looked at, none would be invalid.{rest}"
     are = "are left as they are" if trial.invalid > 1 else "is left as it is"
-    return f"Of {some} that were looked at, {trial.invalid:,} would be invalid and {are}."
+    return f"Of {some} that were looked at, {trial.invalid:,} would be invalid and {are}.{rest}"
 
 
 def is_possible(body: bytes, change: FieldChange) -> bool:

@@ -223,7 +223,7 @@ async def _tried(backend: Backend, job: JobView, change: FieldChange) -> EditTri
     for at in range(0, len(bodies), AT_ONCE):
         invalid += sum(not is_possible(body, change) for body in bodies[at : at + AT_ONCE])
         await asyncio.sleep(0)
-    return EditTrial(len(bodies), invalid)
+    return EditTrial(len(ids), len(bodies), invalid)
 
 
 async def _edited(

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from tidings.delivery.errors import InvalidRequest
-from tidings.operations.dead_letters.field_changes import FieldChange, sample_of
+from tidings.operations.dead_letters.field_changes import (
+    EditTrial,
+    FieldChange,
+    sample_of,
+    trial_in_words,
+)
 
 EMAIL = {
     "id": "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d",
@@ -116,3 +121,42 @@ def test_a_sample_shows_what_changes_or_why_it_stays_as_it_is() -> None:
     assert "recipient" in str(wrong.problem)
     assert "ada at home" not in str(wrong.problem)
     assert "is no JSON object" in str(sample_of(b"{half", change, reveal=True).problem)
+
+
+@pytest.mark.parametrize(
+    ("trial", "items", "words"),
+    [
+        (EditTrial(3, 3, 0), 3, "Of all 3 that were looked at, none would be invalid."),
+        (
+            EditTrial(200, 200, 1),
+            5_000,
+            "Of the first 200 that were looked at, 1 would be invalid and is left as it is.",
+        ),
+        (
+            EditTrial(200, 150, 2),
+            5_000,
+            "Of 150 of the first 200 that were looked at, 2 would be invalid and are left as they are."
+            " The others could not be tried out: too large, or no longer open.",
+        ),
+        (
+            EditTrial(3, 2, 0),
+            3,
+            "Of 2 of all 3 that were looked at, none would be invalid."
+            " The others could not be tried out: too large, or no longer open.",
+        ),
+        (
+            EditTrial(3, 0, 0),
+            3,
+            "Of all 3, none could be tried out: too large, or no longer open.",
+        ),
+        (
+            EditTrial(200, 0, 0),
+            5_000,
+            "Of the first 200, none could be tried out: too large, or no longer open.",
+        ),
+    ],
+)
+def test_a_trial_says_how_many_were_looked_at_and_promises_nothing_of_the_others(
+    trial: EditTrial, items: int, words: str
+) -> None:
+    assert trial_in_words(trial, items) == words
