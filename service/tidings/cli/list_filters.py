@@ -80,7 +80,10 @@ Until = Annotated[
     str | None,
     typer.Option("--until", metavar="WHEN", help="Accepted before; same format as --since."),
 ]
-
+Overdue = Annotated[
+    bool,
+    typer.Option("--overdue", help="Only those due for more than a minute, and not published."),
+]
 Test = Annotated[bool | None, typer.Option("--test", help="Tests, in place of what is no test.")]
 
 
@@ -100,6 +103,7 @@ def filters_of(
     subject: str | None = None,
     since: str | None = None,
     until: str | None = None,
+    overdue: bool = False,
     test: bool | None = None,
 ) -> Filters:
     """The filters as they were typed.
@@ -122,5 +126,6 @@ def filters_of(
         subject=subject,
         since=parsed(moment, since, "--since") if since else None,
         until=parsed(moment, until, "--until") if until else None,
+        overdue=overdue,
         test=bool(test),
     )

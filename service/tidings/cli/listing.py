@@ -42,6 +42,7 @@ def list_(
     subject: which.Subject = None,
     since: which.Since = None,
     until: which.Until = None,
+    overdue: which.Overdue = False,
     test: which.Test = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
@@ -74,6 +75,7 @@ def list_(
         subject=subject,
         since=since,
         until=until,
+        overdue=overdue,
         test=test,
     )
     request = ListRequest(filters, limit, reveal, cursor)

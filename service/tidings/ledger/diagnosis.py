@@ -10,6 +10,7 @@ from tidings.delivery.ports import Finding, Verdict
 from tidings.ledger.connecting import MixedSessions
 from tidings.ledger.database import Connection, PostgresDatabase
 from tidings.ledger.migrate import MigrationState, migration_state
+from tidings.ledger.notifications.filters import OVERDUE
 from tidings.ledger.partitions import WEEK, partitions, seconds_left
 from tidings.settings import LedgerSettings
 
@@ -18,8 +19,6 @@ SKEW_NOTED: Final = 1.0
 """Seconds between PostgreSQL's clock and ours from which on times in the record confuse people."""
 SKEW_HARMFUL: Final = 30.0
 """From which on scheduled notifications go out visibly early or late."""
-OVERDUE: Final = 60.0
-"""Seconds after which a due notification should long have been published."""
 
 SERVER: Final = """
 SELECT current_setting('server_version') AS version,

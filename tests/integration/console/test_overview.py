@@ -65,6 +65,21 @@ async def test_it_says_of_a_tenant_what_was_sent_failed_and_retried(console: Con
     assert "1 thing needs attention" in shown.text
 
 
+async def test_overdue_leads_to_the_notifications_that_are(console: ConsoleRig) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    await recorded(console, SENT, RETRY, tenant=tenant)
+    due = "UPDATE notifications SET dispatch_at = now() - interval '2 minutes' WHERE tenant = $1 AND state = 'retrying'"
+    await console.api.execute(due, tenant)
+    person = await console.person("read", tenant=tenant)
+    shown = await person.get("/")
+    assert '<a href="/console/notifications?overdue=true">1</a>' in shown.html
+    listed = await person.get("/notifications?overdue=true")
+    assert listed.html.count("<tr data-row") == 1
+    assert "retrying" in listed.text
+    assert "tidings list --overdue" in listed.text
+    assert "is unknown" in (await person.get("/notifications?overdue=perhaps")).text
+
+
 async def test_limited_to_a_tenant_it_leaves_out_what_concerns_all_and_says_so(
     console: ConsoleRig,
 ) -> None:

@@ -269,6 +269,7 @@ ALONE: dict[str, Any] = {
     "subject": "rare",
     "since": NOW - timedelta(days=3),
     "until": NOW - timedelta(hours=3),
+    "overdue": True,
     "test": True,
 }
 CHOICES = [

@@ -101,6 +101,27 @@ async def test_each_filter_finds_what_has_one_of_its_values(
     assert await listed(backend, filters) == found.split()
 
 
+async def test_what_is_overdue_is_listed_whatever_its_state(
+    ledger: PostgresLedger,  # the fixture
+    backend: Backend,
+) -> None:
+    due = "UPDATE notifications SET dispatch_at = now() - $2 * interval '1 second', state = $3, test = $4 WHERE id = $1"
+    for user, seconds, state, test in (
+        ("late", 90, "scheduled", False),
+        ("late-again", 90, "retrying", False),
+        ("just-due", 30, "scheduled", False),
+        ("later", -3_600, "scheduled", False),
+        ("late-test", 90, "scheduled", True),
+    ):
+        id_ = await made(ledger, an_attempt(user_id=user), BUSY)
+        async with ledger.database.connection() as connection:
+            await connection.execute(due, id_, seconds, state, test)
+    await fill(ledger)
+    assert await listed(backend, Filters(overdue=True)) == ["late", "late-again"]
+    assert await listed(backend, Filters(overdue=True, states=(State.RETRYING,))) == ["late-again"]
+    assert await listed(backend, Filters(overdue=True, test=True)) == ["late-test"]
+
+
 async def test_every_two_filters_together_find_what_matches_both(
     ledger: PostgresLedger,  # the fixture
     backend: Backend,

@@ -67,6 +67,11 @@ class FilterQuery(TestsQuery):
     )
     since: Time | None = Field(default=None, description="Accepted then or later.")
     until: End | None = Field(default=None, description="Accepted before.")
+    overdue: bool = Field(
+        default=False,
+        description="Only those due for more than a minute, and not published.",
+        examples=[False],
+    )
     reveal: bool = Field(
         default=False,
         description="Show people unmasked; needs the scope `reveal` too, and is kept in the audit trail.",
@@ -116,6 +121,7 @@ def filters_of(call: AnyCall) -> Filters:
         subject=query.subject,
         since=query.since,
         until=query.until,
+        overdue=query.overdue,
         test=call.tests(query.test),
     )
 

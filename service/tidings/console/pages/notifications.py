@@ -50,11 +50,12 @@ FILTERS: Final = FilterNames(
         "subject": (),
         "since": ("1h", "24h", "7d", "30d"),
         "until": (),
+        "overdue": ("true",),
         "test": ("true",),
         "tenant": (),
     },
     example="state:failed",
-    single=frozenset({"subject", "since", "until", "test", "tenant"}),
+    single=frozenset({"subject", "since", "until", "overdue", "test", "tenant"}),
     posted_to=f"{PATH}/find",
     hint="An id, an address, a user, or a filter: state:failed",
 )
@@ -93,6 +94,7 @@ def filters_of(visit: Visit) -> Filters:
         subject=subject,
         since=time_typed("since", next(iter(given("since")), "")),
         until=time_typed("until", next(iter(given("until")), "")),
+        overdue=_overdue(given("overdue")),
         test=tests_of(visit),
     )
 
@@ -101,6 +103,12 @@ def _states(words: Sequence[str]) -> tuple[State, ...]:
     if wrong := next((word for word in words if word not in set(State)), None):
         raise InvalidRequest(unknown(wrong, list(State)), field="state")
     return tuple(State(word) for word in words)
+
+
+def _overdue(words: Sequence[str]) -> bool:
+    if wrong := next((word for word in words if word != "true"), None):
+        raise InvalidRequest(unknown(wrong, ["true"]), field="overdue")
+    return bool(words)
 
 
 async def _list(visit: Visit) -> Html | SeeOther:
@@ -125,7 +133,9 @@ async def _shown(visit: Visit, problem: str = "") -> Html:
             problem = f"{error.field}: {error}" if error.field else str(error)
     pairs = names.pairs(visit)
     given: dict[str, Any] = names.by_name(visit)
-    options = {name: True if name == "test" else values for name, values in given.items()}
+    options = {
+        name: True if name in {"overdue", "test"} else values for name, values in given.items()
+    }
     options |= {"test": True} if visit.test else {}
     options |= {"tenant": visit.tenant} if visit.tenant is not None else {}
     values = {

@@ -147,7 +147,7 @@ def _place(item: Attention, period: str) -> tuple[str, Mapping[str, Any], *tuple
     if item.subject is Concern.DEAD_LETTER:
         return "/failures/{fingerprint}", {}, item.name
     queries: Mapping[Concern, Mapping[str, Any]] = {
-        Concern.OVERDUE: {"state": "scheduled"},
+        Concern.OVERDUE: {"overdue": "true"},
         Concern.TARGET: {"category": item.name, "since": period},
     }
     return LISTS[item.subject], queries.get(item.subject, {})

@@ -9,6 +9,8 @@ from tidings.delivery.states import State
 from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
 from tidings_events import DEFAULT_TENANT
 
+OVERDUE: Final = 60.0
+"""Seconds after its time from which a notification that is not published, or a schedule that has not run, is overdue."""
 OF_TENANTS: Final = f"tenant <> '{DEFAULT_TENANT}'"
 """An index has these by tenant and time; an installation with one tenant pays nothing for it."""
 _OF_ENTITIES: Final = """EXISTS (SELECT FROM unnest({}::text[], {}::text[]) AS e (type, id)
@@ -39,13 +41,15 @@ class Filters:
     """Accepted at this time or later."""
     until: datetime | None = None
     """Accepted before."""
+    overdue: bool = False
+    """Only those due for more than `OVERDUE`, and not published."""
     test: bool = False
     """Tests, in place of what is no test."""
 
     @property
     def indexed(self) -> bool:
         """Whether a small index has those that match, and not many more."""
-        return set(self.states) == {State.SCHEDULED}
+        return self.overdue or set(self.states) == {State.SCHEDULED}
 
     @property
     def troubled(self) -> bool:
@@ -132,7 +136,9 @@ class Filters:
             yield "strpos(lower(n.subject), lower({}::text)) > 0", (self.subject,)
         if self.troubled:
             yield TROUBLED, ()
-        if self.indexed:
+        if self.overdue:
+            yield f"n.dispatch_at < now() - {OVERDUE} * interval '1 second'", ()
+        elif self.indexed:
             yield "n.dispatch_at IS NOT NULL", ()  # has an index of its own
 
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidings.ledger.database import Database
-
-OVERDUE: Final = 60.0
-"""Seconds after which a notification that is due counts as overdue."""
+from tidings.ledger.notifications.filters import OVERDUE
 
 OPEN: Final = """
 WITH groups AS (

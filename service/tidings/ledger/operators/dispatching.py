@@ -6,10 +6,8 @@ from typing import Final
 
 from tidings.ledger.database import Database
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
+from tidings.ledger.notifications.filters import OVERDUE
 from tidings.ledger.notifications.rows import fit
-
-OVERDUE: Final = 60.0
-"""Seconds after its time from which a notification or schedule is overdue."""
 
 PAUSED: Final = "SELECT paused FROM dispatching_orders ORDER BY id DESC LIMIT 1"
 LAST: Final = "SELECT paused, actor, note, at FROM dispatching_orders ORDER BY id DESC LIMIT 1"
