@@ -177,6 +177,7 @@ async def test_list_finds_what_matches_newest_first(env: dict[str, str], databas
         (("--priority", "low", "--priority", "high", "--subject", "hI"), [failed, first]),
         (("--subject", "no such subject"), []),
         (("--template", "welcome"), []),
+        (("--overdue",), []),
         (("--user-id", "u1", "--entity", "order", "--entity", "task:7"), []),
     ):
         chosen = await tidings("list", *given, "--json", env=env)
