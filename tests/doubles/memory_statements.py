@@ -461,8 +461,9 @@ def begin_batch(
     tables: Tables, batch: UUID, ids: Sequence[UUID], epochs: Sequence[int], lease: float
 ) -> Sequence[Row]:
     """Enter notifications that are published together."""
+    others = sum(until > tables.now() for _, until in tables.batches.values())
     tables.batches[batch] = tuple(zip(ids, epochs, strict=True)), tables.in_(lease)
-    return []
+    return [{"others": others}]
 
 
 def keep_batch(tables: Tables, batch: UUID, lease: float) -> Sequence[Row]:

@@ -338,8 +338,8 @@ class Replays:
         if not forced:
             begun = [row["id"] for row in queued], [row["epoch"] for row in queued]
             await recipients.begin_epoch(connection, *begun)
-        # For the scheduler, which publishes those that are early, and all if this process dies.
-        await connection.execute(NOTIFY, DUE)
+        if any(candidate.early for candidate in candidates):
+            await connection.execute(NOTIFY, DUE)  # for the scheduler, which publishes them
         return {row["id"]: row["epoch"] for row in queued}
 
 

@@ -14,6 +14,7 @@ from tidings.ledger.notifications.dispatch import DUE, LEASE, NOTIFY, OutboxEntr
 BEGIN: Final = """
 INSERT INTO outbox_batches (id, notifications, epochs, lease_until)
 VALUES ($1, $2::uuid[], $3::int[], now() + $4 * interval '1 second')
+RETURNING (SELECT count(*) FROM outbox_batches WHERE lease_until > now()) AS others
 """
 KEEP: Final = """
 UPDATE outbox_batches SET lease_until = now() + $2 * interval '1 second' WHERE id = $1 AND lease_until > now()
@@ -48,9 +49,15 @@ AT_ONCE: Final = 10
 
 
 async def begin(connection: Connection, entries: Sequence[OutboxEntry]) -> UUID:
-    """Enter a batch, ours for `LEASE` seconds, in the transaction that queues its notifications; its id."""
+    """Enter a batch, ours for `LEASE` seconds, in the transaction that queues its notifications; its id.
+
+    Of one alone the schedulers are told, which look after it if this process dies. Of those that overlap they learn when
+    they look after the one before: a replay has some ten a second.
+    """
     batch = uuid4()
-    await connection.execute(BEGIN, batch, *_columns(entries), LEASE)
+    [begun] = await connection.fetch(BEGIN, batch, *_columns(entries), LEASE)
+    if not begun["others"]:
+        await connection.execute(NOTIFY, DUE)
     return batch
 
 
