@@ -7,20 +7,18 @@ import schemathesis
 from schemathesis import Case, HookContext
 
 LONGEST: Final = 200
-"""Characters of a value: some of the longest that the document allows, encoded, would make a line of 64 KiB, which is refused
+"""Characters of each of several values: ten of the longest, encoded, would make a line of more than 64 KiB, which is refused
 before it is a request."""
 
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
-    """Change a request that is as its schema says: a cursor belongs to its filters, and is refused with others."""
-    if case.meta is None or not case.meta.generation.mode.is_positive:
-        return
-    if len(case.query) > 1:
+    """Take the cursor out of a request that is as its schema says: a cursor belongs to its filters, and is refused with others."""
+    valid = case.meta is not None and case.meta.generation.mode.is_positive
+    if valid and len(case.query) > 1:
         case.query.pop("cursor", None)
-    for name, value in case.query.items():
-        case.query[name] = [*map(_short, value)] if isinstance(value, list) else _short(value)
-
-
-def _short(value: Any) -> Any:
-    return value[:LONGEST] if isinstance(value, str) else value
+    for name, values in case.query.items():
+        if isinstance(values, list):
+            case.query[name] = [
+                value[:LONGEST] if isinstance(value, str) else value for value in values
+            ]
