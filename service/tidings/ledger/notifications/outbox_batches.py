@@ -78,10 +78,11 @@ class OutboxBatches:
         Args:
             left: Those that it did not confirm: each becomes an entry of its own.
         """
-        async with self._database.transaction() as connection:
-            if not left:
+        if not left:
+            async with self._database.connection() as connection:
                 await connection.execute(DELETE, batch)
-                return
+            return
+        async with self._database.transaction() as connection:
             await connection.execute(LEAVE, batch, *_columns(left))
             await connection.execute(TAKE_OVER, AT_ONCE)
             await connection.execute(NOTIFY, DUE)
