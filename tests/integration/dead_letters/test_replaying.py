@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.worker_rig import eventually
@@ -22,6 +23,7 @@ from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.replay import Begun
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.ledger import PostgresLedger
+from tidings.ledger.notifications import outbox_batches
 from tidings.operations import dispatching
 from tidings.operations.actor import Actor
 from tidings.operations.dead_letters.plan import Plan
@@ -164,6 +166,19 @@ async def test_a_replay_that_was_cut_off_is_known_to_wait_while_nothing_may_be_p
 
 async def _is(rig: DeadLetterRig, state: str) -> bool:
     return [row["state"] for row in await rig.dead_letters()] == [state]
+
+
+async def test_a_scheduler_that_sleeps_is_woken_to_look_after_a_replay(
+    rig: DeadLetterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_batches, "LEASE", 0.5)
+    async with rig.scheduling(), rig.ledger("killed") as ledger:
+        await _begun(rig, ledger, 1)
+
+        async def published() -> bool:
+            return await rig.depth(NORMAL) == 1
+
+        await eventually(published)
 
 
 async def test_of_a_batch_only_what_was_not_confirmed_is_published_again(
