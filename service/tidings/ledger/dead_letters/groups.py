@@ -23,7 +23,8 @@ from tidings.ledger.dead_letters.open_groups import (
     place_of,
 )
 from tidings.ledger.dead_letters.search import DeadLetterFilter, where_of
-from tidings.ledger.dead_letters.trends import PLACE, Trend, end_of, period_of
+from tidings.ledger.dead_letters.trends import Trend, end_of, period_of
+from tidings.ledger.operators.rollups import PLACE
 
 MATCHING: Final = """
 WITH grouped AS (
@@ -40,7 +41,7 @@ SELECT g.*, newest.* FROM grouped g,
 """
 """The newest of each group is looked up: to keep it while counting would sort all that match."""
 TREND_OF_MATCHING: Final = f"""
-SELECT d.fingerprint, {PLACE.format(moment="d.dead_lettered_at", since="$1", width="$3")} AS place, count(*) AS count
+SELECT d.fingerprint, {PLACE.format(moment="d.dead_lettered_at", since="$1", width="$3::float8")} AS place, count(*) AS count
   FROM dead_letters d
  WHERE d.dead_lettered_at >= $1 AND d.dead_lettered_at < $2 AND d.fingerprint = ANY($4::text[]) AND {{where}}
  GROUP BY 1, 2

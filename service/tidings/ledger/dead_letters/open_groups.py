@@ -10,7 +10,8 @@ from asyncpg import Record
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.ledger.database import Connection
 from tidings.ledger.dead_letters.search import DeadLetterFilter
-from tidings.ledger.dead_letters.trends import HOUR, PLACE, Trend, ceiling, end_of, floor
+from tidings.ledger.dead_letters.trends import HOUR, Trend, ceiling, end_of, floor
+from tidings.ledger.operators.rollups import PLACE
 
 _MATCHING: Final = """
 ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR channel = $2) AND ($3::text IS NULL OR reason = $3)
@@ -69,7 +70,7 @@ OPEN: Final = _groups(_ALL)
 OPEN_OF_PERIOD: Final = _groups(_OF_PERIOD)
 OPEN_OF_CATEGORY: Final = _groups(_OF_CATEGORY, "d.category = $10")
 _ARRIVALS: Final = f"""
-SELECT fingerprint, {PLACE.format(moment="hour", since="$2", width="$4")} AS place, sum(arrived)::bigint AS count
+SELECT fingerprint, {PLACE.format(moment="hour", since="$2", width="$4::float8")} AS place, sum(arrived)::bigint AS count
   FROM (SELECT tenant, fingerprint, hour, arrived FROM {{table}} WHERE hour >= $2 AND hour < $3 AND {{category}}
          UNION ALL
         SELECT tenant, fingerprint, hour, arrived FROM dead_letter_deltas

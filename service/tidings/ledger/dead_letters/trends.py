@@ -14,8 +14,6 @@ LONGEST: Final = timedelta(days=31)
 """A trend shows the last days of a period that is longer."""
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """No trend ends before: there are no dates as long before the year 1 as a trend is."""
-PLACE: Final = "floor(extract(epoch FROM {moment} - {since})::float8 / {width}::float8)::integer"
-"""Which bucket of a trend a moment is in, the first being 0."""
 
 
 @dataclass(frozen=True, slots=True)

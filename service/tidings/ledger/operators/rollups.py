@@ -25,6 +25,8 @@ FOLD: Final = "SELECT tidings_fold_rollups($1, $2)"
 EXPIRE: Final = "SELECT tidings_expire_rollups($1)"
 BEGINNING: Final = "to_timestamp(floor(extract(epoch FROM {moment})::float8 / {width}) * {width})"
 """Where the bucket of a moment begins: `date_bin`, which PostgreSQL 13 does not have."""
+PLACE: Final = "floor(extract(epoch FROM {moment} - {since})::float8 / {width})::integer"
+"""Which bucket of a period a moment is in, the first being 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tidings.delivery.sink import SINK
 from tidings.ledger.database import Connection
 from tidings.ledger.notifications.counting import NO_TIME, RETRY_LATER
 from tidings.ledger.operators.rates import SUCCEEDED, UNFINISHED, OutcomeTally, Rates
-from tidings.ledger.operators.rollups import BEGINNING, Window
+from tidings.ledger.operators.rollups import BEGINNING, PLACE, Window
 
 __all__ = ["Choice", "Rates", "Statistics", "statistics"]
 
@@ -39,8 +39,6 @@ _SUMS: Final = (
     "sum(count)::bigint AS count, sum(attempts)::bigint AS attempts, "
     "sum(first_attempts)::bigint AS first_attempts"
 )
-_PLACE: Final = "floor(extract(epoch FROM {moment} - $1)::float8 / $3)::integer"
-"""Which bucket of the period a moment is in, the first being 0."""
 _BY_CHANNEL: Final = """
 SELECT since, channel, outcome, count, attempts, first_attempts FROM channel_rollups
  WHERE width = $3 AND since >= $1 AND since < $2
@@ -51,7 +49,7 @@ SELECT since, channel, outcome, count, attempts, first_attempts FROM outcome_rol
  WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING}
 """
 _DETAILED: Final = f"""
-SELECT {_PLACE.format(moment="since")} AS place, channel, NULL::text AS category, outcome, {NO_TIME} AS bucket, {_SUMS}
+SELECT {PLACE.format(moment="since", since="$1", width="$3")} AS place, channel, NULL::text AS category, outcome, {NO_TIME} AS bucket, {_SUMS}
   FROM ({{by_channel}}
          UNION ALL
         SELECT minute, channel, outcome, count, attempts, first_attempts
