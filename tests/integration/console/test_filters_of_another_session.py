@@ -134,3 +134,16 @@ async def test_an_address_that_is_typed_or_named_openly_does_not_drop_it(
         shown = await tab.person.get(f"{path}?user_id={tab.sealed}&user_id=bob")
         assert refuses(shown), shown.text
         assert "user_id=bob" not in shown.path
+
+
+async def test_who_may_not_search_subjects_any_more_is_told_so(
+    console: ConsoleRig, tab: Tab
+) -> None:
+    id_ = str(await stored(console, tab.tenant, "bob"))
+    sealed = await sealed_by(tab.person, "/notifications", "subject", "Your code")
+    viewer = await console.person("read", tenant=tab.tenant)
+    await viewer.get("/notifications")
+    for typed in ("", "state:sent", "bob"):
+        shown = await viewer.send("/notifications/find", subject=sealed, add=typed)
+        assert (shown.status, "A search finds out subjects" in shown.text) == (403, True), typed
+        assert id_ not in shown.html

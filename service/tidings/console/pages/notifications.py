@@ -76,9 +76,8 @@ def filters_of(visit: Visit) -> Filters:
         entities = tuple(entity(text) for text in given("entity"))
     except ValueError as error:
         raise InvalidRequest(str(error), field="entity") from None
+    _check_subjects(visit)
     typed, subject = given("recipient"), next(iter(given("subject")), None)
-    if subject is not None and (reason := visit.visitor.why_not(Scope.REVEAL)):
-        raise Forbidden(f"A search finds out subjects: this {reason}.")
     return Filters(
         channels=given("channel"),
         states=_states(given("state")),
@@ -97,6 +96,13 @@ def filters_of(visit: Visit) -> Filters:
         overdue=_overdue(given("overdue")),
         test=tests_of(visit),
     )
+
+
+def _check_subjects(visit: Visit) -> None:
+    """Raises Forbidden where a subject is searched, or was by a session before, and this one may not."""
+    searched = any(name == "subject" for name, _ in FILTERS.pairs(visit))
+    if searched and (reason := visit.visitor.why_not(Scope.REVEAL)):
+        raise Forbidden(f"A search finds out subjects: this {reason}.")
 
 
 def _states(words: Sequence[str]) -> tuple[State, ...]:
@@ -184,6 +190,7 @@ def _completed(names: FilterNames, shown: Sequence[ListedView]) -> FilterNames:
 
 async def _find(visit: Visit) -> Html | SeeOther:
     """Add the filter that was typed, or go to what else was."""
+    _check_subjects(visit)
     names, typed = _names(visit), visit.form.text(ADD)
     if not typed or typed.partition(":")[0].strip() in names.known:
         return names.posted(visit) or await _shown(visit)
