@@ -24,6 +24,7 @@ AT_ONCE: Final = 2
 """Pages with a form that a process makes at once: each may have megabytes, and the API runs beside it."""
 HIDDEN: Final = frozenset({CSRF, "url", "seen_raw", "seen_fields"})
 """Fields that are not shown: a secret, and what nobody typed."""
+BUSY: Final = "too many forms are given back just now"
 AGAIN: Final = "Your session had ended, so nothing was done. What you typed is still here: look at it, then send it again."
 
 
@@ -70,8 +71,8 @@ class KeptForms:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def given_back(self, request: Request, situation: str, status: int) -> Response | None:
-        """The page with the form of a request; None if it is no form of ours, so that no other site can put words into a
-        page of the console, or if too many are being made.
+        """The page with the form of a request, or how its browser sends it once more; None if it is no form of ours, so that
+        no other site can put words into a page of the console.
 
         Args:
             request: That may send one.
@@ -83,12 +84,19 @@ class KeptForms:
         try:
             body = await form_body(request, LONGEST, PATIENCE)
             if self._places.locked():
-                return None
+                return self._not_kept(request, situation, status, BUSY)
             async with self._places:
                 made = partial(self._made, request, body, situation, status)
                 return await in_a_thread("give a form back", made)
-        except InvalidRequest:
-            return None
+        except InvalidRequest as invalid:
+            if invalid.field != "form":
+                return None
+            return self._not_kept(request, situation, status, str(invalid))
+
+    def _not_kept(self, request: Request, situation: str, status: int, reason: str) -> Response:
+        """The browser still has what it sent: it sends it once more where somebody reloads the answer."""
+        page = Html("form_not_kept.html", {"situation": situation, "reason": reason}, status)
+        return self._respond(request, None, page)
 
     def _made(self, request: Request, body: bytes, situation: str, status: int) -> Response | None:
         form = form_of(body)
