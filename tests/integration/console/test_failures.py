@@ -286,6 +286,9 @@ async def test_notes_are_kept_and_removed_on_one_and_on_a_group(console: Console
         "asked her"
         not in (await person.send(f"/failures/dead-letters/{id_}/note", remove="1")).text
     )
+    shown = await person.send("/failures/b008/note", note=" ")
+    assert (shown.status, "Note: it is empty" in shown.text) == (422, True)
+    assert "new certificate" in shown.text  # it is the group's page
     shown = await person.send("/failures/b008/note", remove="1")
     assert "new certificate" not in shown.text
 
@@ -297,7 +300,10 @@ async def test_somebody_takes_care_of_a_group_until_nobody_does(console: Console
     shown = await person.send("/failures/b015/owner", owner="joe")
     assert "joe takes care of the group." in shown.text
     assert "<strong>joe</strong>" in (await person.get("/failures")).html
-    assert (await person.send("/failures/b015/owner", owner=" ")).status == 422
+    shown = await person.send("/failures/b015/owner", owner="j" * 65)
+    assert (shown.status, "Owner: it is not 1 to 64" in shown.text) == (422, True)
+    assert "<strong>joe</strong>" in shown.html
+    assert f'value="{"j" * 65}"' in shown.html
     shown = await person.send("/failures/b015/owner", remove="1")
     assert "Nobody takes care of it yet" in shown.text
     other = await operator(console, "bank")

@@ -204,23 +204,29 @@ async def _found(
     raise NotFound(f"there is no group {fingerprint}")
 
 
-async def _annotate(visit: Visit) -> SeeOther:
+async def _annotate(visit: Visit) -> SeeOther | Html:
     fingerprint, note = visit.path["fingerprint"], visit.form.text("note")
     request, back = GroupRequest(fingerprint, visit.tenant), f"/failures/{fingerprint}"
     if visit.form.ticked("remove"):
         await notes.remove_from_group(visit.backend, visit.actor, request)
         return SeeOther(back, "The note was removed.")
-    await notes.annotate_group(visit.backend, visit.actor, request, note)
+    try:
+        await notes.annotate_group(visit.backend, visit.actor, request, note)
+    except InvalidRequest as invalid:
+        return await group_page(visit, fingerprint, problem=f"Note: {invalid}", status=422)
     return SeeOther(back, "The note was kept.")
 
 
-async def _own(visit: Visit) -> SeeOther:
+async def _own(visit: Visit) -> SeeOther | Html:
     fingerprint, owner = visit.path["fingerprint"], visit.form.text("owner")
     request, back = GroupRequest(fingerprint, visit.tenant), f"/failures/{fingerprint}"
     if visit.form.ticked("remove"):
         await owners.remove(visit.backend, visit.actor, request)
         return SeeOther(back, "Nobody takes care of the group now.")
-    await owners.set_owner(visit.backend, visit.actor, request, owner)
+    try:
+        await owners.set_owner(visit.backend, visit.actor, request, owner)
+    except InvalidRequest as invalid:
+        return await group_page(visit, fingerprint, problem=f"Owner: {invalid}", status=422)
     return SeeOther(back, f"{owner} takes care of the group.")
 
 
