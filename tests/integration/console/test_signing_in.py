@@ -29,7 +29,7 @@ async def test_a_wrong_key_opens_nothing_and_says_why(console: ConsoleRig) -> No
     stranger = console.stranger()
     shown = await stranger.sign_in("tk_live_nothing")
     assert shown.status == 403
-    assert "This key is unknown, revoked or expired" in shown.text
+    assert "expired, or has not the scope <code>read</code>." in shown.html
     assert SESSION not in shown.headers.get("Set-Cookie", "")
 
 

@@ -51,9 +51,11 @@ def console_database_url(postgresql_url: str, migrated_template: str) -> Iterato
 async def shown_lines(person: Person, ids: Any) -> dict[str, str]:
     """Each line with the page that shows it."""
     found: dict[str, str] = {}
+    words = re.compile(r"<(pre|textarea)\b.*?</\1>", re.DOTALL)
     paths = [*(address(page, ids) for page in LOOKED_AT), *FILTERED]
     for path in paths:
         shown = await person.get(path.replace("{group}", ids["/failures/"]))
+        assert "`" not in words.sub("", shown.html), f"{path}: a command is not shown as code"
         for code in CODE.findall(shown.html):
             for line in re.split(r"\n(?=tidings |curl )", unescape(code)):
                 found.setdefault(line, path)
