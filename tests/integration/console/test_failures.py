@@ -255,6 +255,25 @@ async def test_who_presses_twice_is_told_nothing_and_everybody_else_who_was_fast
     assert "waiting" not in shown.text
 
 
+async def test_while_a_canary_wave_is_watched_no_time_is_promised(console: ConsoleRig) -> None:
+    for _ in range(4):
+        await stored(console, "ad09")
+    person = await operator(console)
+    job = job_of(await person.send("/failures/ad09/bulk", do="replay", which="all"))
+    await person.send(f"/jobs/{job}/start", rate="", canary="1,2", stop_at="20%")
+    change = "UPDATE jobs SET starts_at = now() - interval '10 seconds', results = $2::jsonb, waves = $3::jsonb WHERE id = $1"
+    wave = '{"sent": 1}'
+    for done, waves, shown in (
+        (1, "[]", "1 of 4 done. Watching a canary wave of 1: the others wait for its outcomes"),
+        (3, f"[{wave}]", "3 of 4 done. Watching a canary wave of 2: the others wait"),
+        (3, f"[{wave}, {wave}]", "3 of 4 done, 0.3 a second, "),
+    ):
+        await console.api.execute(change, UUID(job), f'{{"replayed": {done}}}', waves)
+        text = (await person.get(f"/jobs/{job}")).text
+        assert shown in text, text
+        assert ("left" in text) == ("second" in shown)
+
+
 async def test_a_job_is_paused_resumed_and_cancelled(console: ConsoleRig) -> None:
     await stored(console, "af07")
     person = await operator(console)

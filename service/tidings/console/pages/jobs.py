@@ -153,6 +153,7 @@ async def job_page(
         and job.state is JobState.RUNNING
         and await dispatching.is_paused(visit.backend),
         "undo": _undo(job),
+        "wave": _wave(job),
         "problem": problem,
         "pace": _pace(visit, job),
         **_equivalents(visit, job),
@@ -167,6 +168,15 @@ def _speed(job: JobView) -> float | None:
     until = job.ended_at or (datetime.now(UTC) if job.state is JobState.RUNNING else job.changed_at)
     seconds = (until - job.starts_at).total_seconds()
     return job.done / seconds if seconds > 0 else None
+
+
+def _wave(job: JobView) -> int:
+    """Items of the canary wave that goes out, or of which the outcomes are awaited; 0: there is none, or all were judged."""
+    left = list(Plan(canary=job.canary).waves(job.items))[len(job.waves) :]
+    if job.state is not JobState.RUNNING or _undo(job) or not left:
+        return 0
+    begin, end = left[0]
+    return end - begin
 
 
 def _undo(job: JobView) -> int:
