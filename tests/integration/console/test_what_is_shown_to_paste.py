@@ -20,6 +20,8 @@ from tidings.console.pages import pages
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CODE = re.compile(r"<pre><code>((?:tidings|curl) .*?)</code></pre>", re.DOTALL)
+WORD_FOR_WORD = re.compile(r"<(pre|textarea)\b.*?</\1>", re.DOTALL)
+NEEDS_SCRIPT = re.compile(r"<[^>]*\bdata-(?:all|copy|help)\b[^>]*>")
 LOOKED_AT = tuple(page for page in pages() if page.method == "GET")
 FOR_PEOPLE = {"NAME", "ID", "URL", "REASON", "…"}
 """What stands for something that the reader has to put in."""
@@ -48,14 +50,20 @@ def console_database_url(postgresql_url: str, migrated_template: str) -> Iterato
         yield url
 
 
+def check_as_it_is_sent(html: str, path: str) -> None:
+    """A page's words before a script has run: commands are marked as code, and what needs the script is hidden."""
+    assert "`" not in WORD_FOR_WORD.sub("", html), f"{path}: a command is not shown as code"
+    scripted = NEEDS_SCRIPT.findall(html)
+    assert [tag for tag in scripted if " hidden" not in tag] == [], path
+
+
 async def shown_lines(person: Person, ids: Any) -> dict[str, str]:
     """Each line with the page that shows it."""
     found: dict[str, str] = {}
-    words = re.compile(r"<(pre|textarea)\b.*?</\1>", re.DOTALL)
     paths = [*(address(page, ids) for page in LOOKED_AT), *FILTERED]
     for path in paths:
         shown = await person.get(path.replace("{group}", ids["/failures/"]))
-        assert "`" not in words.sub("", shown.html), f"{path}: a command is not shown as code"
+        check_as_it_is_sent(shown.html, path)
         for code in CODE.findall(shown.html):
             for line in re.split(r"\n(?=tidings |curl )", unescape(code)):
                 found.setdefault(line, path)

@@ -16,7 +16,7 @@ function localTimes(root) {
 // What works with a script alone is shown; copying, only where the browser lets a page do it: over TLS, or on this machine.
 function enhance(root) {
   localTimes(root);
-  for (const it of root.querySelectorAll(navigator.clipboard ? '[data-copy], [data-help]' : '[data-help]')) it.hidden = false;
+  for (const it of root.querySelectorAll(`[data-help], [data-all]${navigator.clipboard ? ', [data-copy]' : ''}`)) it.hidden = false;
 }
 
 // Brings `before` to what `after` is: nodes that stay keep their focus, selection and state.
@@ -130,7 +130,7 @@ const keys = { // each with what it does, and the part of a page without which i
   x: ['Tick the row', () => current()?.querySelector('input[type=checkbox]')?.click(), '[data-row] [type=checkbox]'],
   '/': ['Filter', () => document.querySelector('[data-filter]')?.focus(), '[data-filter]'],
   Escape: ['Leave the field', null, 'main'],
-  '?': ['These keys', () => help(), 'main'],
+  '?': ['These shortcuts', () => help(), 'main'],
 };
 function keyed(key) {
   const found = [...document.querySelectorAll('[data-key]')].filter((it) => it.dataset.key === key && it.checkVisibility());
