@@ -11,6 +11,14 @@ from tidings.delivery.dead_letter import DeadLetterState
 from tidings.ledger.database import Connection
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.dead_letters.trends import HOUR, Trend, ceiling, end_of, floor
+from tidings.ledger.operators.open_hours import (
+    CHANGED,
+    CLOSED,
+    FIRST,
+    LAST,
+    first_hour,
+    last_hour,
+)
 from tidings.ledger.operators.rollups import PLACE
 
 _MATCHING: Final = """
@@ -18,57 +26,74 @@ _MATCHING: Final = """
            AND ($4::text IS NULL OR starts_with(fingerprint, $4))
 """
 _ALL: Final = f"""
-SELECT tenant, fingerprint, sum(count) AS count, $5::timestamptz AS first, $6::timestamptz AS last
+SELECT tenant, fingerprint, sum(count) AS count
   FROM (SELECT tenant, fingerprint, count FROM open_dead_letters WHERE {_MATCHING}
-         UNION ALL SELECT tenant, fingerprint, change FROM dead_letter_deltas WHERE {_MATCHING}) AS counts
+         UNION ALL SELECT tenant, fingerprint, change FROM unfolded WHERE {_MATCHING}) AS counts
  GROUP BY 1, 2 HAVING sum(count) > 0
 """
 _BY_HOUR: Final = f"""
-SELECT tenant, fingerprint, sum(count) AS count, min(hour) AS first, max(hour) + interval '1 hour' AS last
-  FROM (SELECT tenant, fingerprint, hour, sum(open) AS count
-          FROM (SELECT tenant, fingerprint, hour, open FROM {{table}} WHERE hour >= $5 AND hour < $6 AND {{category}} AND {_MATCHING}
+SELECT tenant, fingerprint, sum(count) AS count, min(hour) AS first, max(hour) + interval '1 hour' AS last,
+       (array_agg(closed ORDER BY hour))[1] AS closed
+  FROM (SELECT tenant, fingerprint, hour, sum(open) AS count, sum(arrived) - sum(open) AS closed
+          FROM (SELECT tenant, fingerprint, hour, open, arrived FROM {{table}} WHERE hour >= $8 AND hour < $9 AND {{category}} AND {_MATCHING}
                  UNION ALL
-                SELECT tenant, fingerprint, hour, change FROM dead_letter_deltas
-                 WHERE hour >= $5 AND hour < $6 AND {{category}} AND {_MATCHING}) AS counts
+                SELECT tenant, fingerprint, hour, change, arrived FROM dead_letter_deltas
+                 WHERE hour >= $8 AND hour < $9 AND {{category}} AND {_MATCHING}) AS counts
          GROUP BY 1, 2, 3 HAVING sum(open) > 0) AS hours
  GROUP BY 1, 2
 """
 _OF_PERIOD: Final = _BY_HOUR.format(table="dead_letter_hours", category="true")
 _OF_CATEGORY: Final = _BY_HOUR.format(table="dead_letter_categories", category="category = $10")
+_SPANS: Final = f"""
+SELECT tenant, fingerprint, {FIRST} AS first, {LAST} + interval '1 hour' AS last, {CLOSED} AS closed
+      FROM largest JOIN counted c USING (fingerprint)
+      {first_hour("c")}
+      {last_hour("c")}
+"""
+_COUNTED: Final = "SELECT c.* FROM largest JOIN counted c USING (fingerprint)"
 _ONE: Final = """
 SELECT d.id, d.dead_lettered_at AS at FROM dead_letters d
-         WHERE d.state = 'open' AND NOT d.test AND d.fingerprint = c.fingerprint AND coalesce(d.tenant, '') = c.tenant
-           AND d.dead_lettered_at >= c.first AND d.dead_lettered_at < c.last AND {category}
+         WHERE d.state = 'open' AND NOT d.test AND d.fingerprint = s.fingerprint AND coalesce(d.tenant, '') = s.tenant
+           AND d.dead_lettered_at >= s.first AND d.dead_lettered_at < {until} AND {category}
          ORDER BY d.dead_lettered_at {direction} LIMIT 1
 """
+PASSED_BY: Final = 200
+"""Closed dead letters of an hour that are passed by, at most, to find the oldest open one of a group."""
 _GROUPS: Final = """
-WITH counted AS ({counted}), largest AS (
+WITH {changed}counted AS ({counted}), largest AS (
     SELECT fingerprint, sum(count)::bigint AS dead_letters FROM counted GROUP BY 1
-    HAVING $8::bigint IS NULL OR sum(count) < $8 OR (sum(count) = $8 AND fingerprint > $9::text)
-     ORDER BY 2 DESC, 1 LIMIT $7
-), found AS (
-    SELECT fingerprint, dead_letters, min(oldest.at) AS first_at, max(newest.at) AS last_at,
-           (array_agg(newest.id ORDER BY newest.at DESC))[1] AS example
-      FROM largest JOIN counted c USING (fingerprint),
-           LATERAL ({oldest}) AS oldest, LATERAL ({newest}) AS newest
+    HAVING $6::bigint IS NULL OR sum(count) < $6 OR (sum(count) = $6 AND fingerprint > $7::text)
+     ORDER BY 2 DESC, 1 LIMIT $5
+), spans AS ({spans}), found AS (
+    SELECT fingerprint, dead_letters, max(newest.at) AS last_at, (array_agg(newest.id ORDER BY newest.at DESC))[1] AS example,
+           min(coalesce(CASE WHEN s.closed <= {passed_by} THEN (SELECT at FROM ({oldest}) AS oldest) END, s.first)) AS first_at
+      FROM largest JOIN spans s USING (fingerprint), LATERAL ({newest}) AS newest
      GROUP BY 1, 2
 )
 SELECT found.*, d.channel, d.reason, d.kind, d.code, d.message FROM found JOIN dead_letters d ON d.id = found.example
  ORDER BY found.dead_letters DESC, found.fingerprint
 """
+"""A replay closes the oldest first, and leaves each in the index until a vacuum: where many of the first hour are closed, the hour
+has to do."""
 
 
-def _groups(counted: str, category: str = "true") -> str:
-    oldest, newest = (
-        _ONE.format(direction=direction, category=category) for direction in ("ASC", "DESC")
+def _groups(counted: str, spans: str, *, changed: str = "", category: str = "true") -> str:
+    oldest = _ONE.format(direction="ASC", category=category, until="s.first + interval '1 hour'")
+    newest = _ONE.format(direction="DESC", category=category, until="s.last")
+    return _GROUPS.format(
+        changed=changed,
+        counted=counted,
+        spans=spans,
+        passed_by=PASSED_BY,
+        oldest=oldest,
+        newest=newest,
     )
-    return _GROUPS.format(counted=counted, oldest=oldest, newest=newest)
 
 
-OPEN: Final = _groups(_ALL)
+OPEN: Final = _groups(_ALL, _SPANS, changed=f"{CHANGED.strip()}, ")
 """Deltas that are not folded yet count too, so what is committed is counted."""
-OPEN_OF_PERIOD: Final = _groups(_OF_PERIOD)
-OPEN_OF_CATEGORY: Final = _groups(_OF_CATEGORY, "d.category = $10")
+OPEN_OF_PERIOD: Final = _groups(_OF_PERIOD, _COUNTED)
+OPEN_OF_CATEGORY: Final = _groups(_OF_CATEGORY, _COUNTED, category="d.category = $10")
 _ARRIVALS: Final = f"""
 SELECT fingerprint, {PLACE.format(moment="hour", since="$2", width="$4::float8")} AS place, sum(arrived)::bigint AS count
   FROM (SELECT tenant, fingerprint, hour, arrived FROM {{table}} WHERE hour >= $2 AND hour < $3 AND {{category}}
@@ -126,12 +151,12 @@ async def open_groups(
     if wanted.since is not None or wanted.until is not None:
         since, until = min(wanted.since or EVER[0], EVER[1]), min(wanted.until or EVER[1], EVER[1])
         hours = floor(since, HOUR), ceiling(until, HOUR)
-    place = place_of(after)
+    page = (limit, *place_of(after))
     if wanted.category:
-        category = wanted.category
-        return await connection.fetch(OPEN_OF_CATEGORY, *values, *hours, limit, *place, category)
-    statement = OPEN if hours is EVER else OPEN_OF_PERIOD
-    return await connection.fetch(statement, *values, *hours, limit, *place)
+        return await connection.fetch(OPEN_OF_CATEGORY, *values, *page, *hours, wanted.category)
+    if hours is EVER:
+        return await connection.fetch(OPEN, *values, *page)
+    return await connection.fetch(OPEN_OF_PERIOD, *values, *page, *hours)
 
 
 async def arrivals(

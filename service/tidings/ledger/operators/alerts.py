@@ -58,7 +58,7 @@ WITH largest AS (
 )
 SELECT l.fingerprint, l.reason, nullif(l.channel, '') AS channel, l.dead_letters, coalesce(d.kind, '') AS kind, coalesce(d.code, '') AS code
   FROM largest l LEFT JOIN LATERAL (
-       SELECT kind, code FROM dead_letters d WHERE d.fingerprint = l.fingerprint AND d.state = 'open' AND NOT d.test LIMIT 1) AS d ON true
+       SELECT kind, code FROM dead_letters d WHERE d.fingerprint = l.fingerprint ORDER BY d.dead_lettered_at DESC LIMIT 1) AS d ON true
  ORDER BY l.dead_letters DESC, l.fingerprint
 """
 """By minutes, and not by reading the dead letters: in a storm there are a million. Those that came in the minute of the last

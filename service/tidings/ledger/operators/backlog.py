@@ -6,26 +6,40 @@ from typing import Final
 
 from tidings.ledger.database import Database
 from tidings.ledger.notifications.filters import OVERDUE
+from tidings.ledger.operators.open_hours import CHANGED, CLOSED, FIRST, first_hour
 
-OPEN: Final = """
-WITH groups AS (
-    SELECT channel, reason, sum(count)::bigint AS count
-      FROM (SELECT tenant, channel, reason, count FROM open_dead_letters
-             UNION ALL SELECT tenant, channel, reason, change FROM dead_letter_deltas) AS counted
+PASSED_BY: Final = 2_000
+"""Closed dead letters of an hour that are passed by, at most, to find the oldest open one of a channel and reason."""
+OPEN: Final = f"""
+WITH {CHANGED.strip()}, counted AS (
+    SELECT tenant, channel, reason, fingerprint, sum(count)::bigint AS count
+      FROM (SELECT tenant, channel, reason, fingerprint, count FROM open_dead_letters
+             UNION ALL SELECT tenant, channel, reason, fingerprint, change FROM unfolded) AS counts
      WHERE $1::text IS NULL OR tenant = $1
-     GROUP BY channel, reason HAVING sum(count) > 0
+     GROUP BY 1, 2, 3, 4 HAVING sum(count) > 0
+), groups AS (
+    SELECT channel, reason, tenant, fingerprint, count, {FIRST} AS first, {CLOSED} AS closed
+      FROM counted c
+      {first_hour("c")}
+), faults AS (
+    SELECT channel, reason, sum(count)::bigint AS count, min(first) AS first FROM groups GROUP BY 1, 2
+), passed AS (
+    SELECT f.channel, f.reason, f.count, f.first, sum(g.closed) AS closed
+      FROM faults f LEFT JOIN groups g ON (g.channel, g.reason, g.first) = (f.channel, f.reason, f.first)
+     GROUP BY 1, 2, 3, 4
 )
-SELECT channel, reason, count, coalesce(extract(epoch FROM now() - oldest.at)::float8, 0) AS oldest
-  FROM groups g LEFT JOIN LATERAL (
-    (SELECT d.dead_lettered_at AS at FROM dead_letters d
-      WHERE d.state = 'open' AND NOT d.test AND d.channel = g.channel AND d.reason = g.reason AND ($1::text IS NULL OR d.tenant = $1)
-      ORDER BY d.dead_lettered_at LIMIT 1)
-     UNION ALL
-    (SELECT d.dead_lettered_at FROM dead_letters d
-      WHERE g.channel = '' AND d.state = 'open' AND NOT d.test AND d.channel IS NULL AND d.reason = g.reason AND ($1::text IS NULL OR d.tenant = $1)
-      ORDER BY d.dead_lettered_at LIMIT 1)) AS oldest ON true
+SELECT channel, reason, count, coalesce(extract(epoch FROM now() - coalesce(
+           CASE WHEN p.closed <= {PASSED_BY} THEN (
+               SELECT min(oldest.at) FROM groups g, LATERAL (
+                   SELECT d.dead_lettered_at AS at FROM dead_letters d
+                    WHERE d.state = 'open' AND NOT d.test AND d.fingerprint = g.fingerprint AND coalesce(d.tenant, '') = g.tenant
+                      AND d.dead_lettered_at >= g.first AND d.dead_lettered_at < g.first + interval '1 hour'
+                    ORDER BY d.dead_lettered_at LIMIT 1) AS oldest
+                WHERE (g.channel, g.reason, g.first) = (p.channel, p.reason, p.first)) END, p.first))::float8, 0) AS oldest
+  FROM passed p
 """
-"""Counted by rollups; the oldest is the first in the index of open dead letters by channel and reason."""
+"""Counted by rollups; the oldest is looked for in the first hour from which some are open. A replay closes the oldest first, and
+leaves each in the index until a vacuum: where these are many, the hour has to do."""
 OPEN_TESTS: Final = """
 SELECT coalesce(channel, '') AS channel, reason, count(*), extract(epoch FROM now() - min(dead_lettered_at))::float8 AS oldest
   FROM dead_letters WHERE test AND state = 'open' AND ($1::text IS NULL OR tenant = $1) GROUP BY 1, 2
@@ -45,7 +59,7 @@ class OpenDeadLetters:
 
     count: int
     oldest: float
-    """Seconds since the first of them was archived."""
+    """Seconds since the first of them was dead-lettered; up to an hour more while more than `PASSED_BY` of its hour are closed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ WITH largest AS (
 )
 SELECT l.fingerprint, nullif(l.channel, '') AS channel, l.reason, l.dead_letters, coalesce(d.kind, '') AS kind, coalesce(d.code, '') AS code
   FROM largest l LEFT JOIN LATERAL (
-       SELECT kind, code FROM dead_letters d WHERE d.fingerprint = l.fingerprint AND d.state = 'open' AND NOT d.test LIMIT 1) AS d ON true
+       SELECT kind, code FROM dead_letters d WHERE d.fingerprint = l.fingerprint ORDER BY d.dead_lettered_at DESC LIMIT 1) AS d ON true
  ORDER BY l.dead_letters DESC, l.fingerprint
 """
 LATELY: Final = "SELECT date_trunc('minute', clock_timestamp(), 'UTC') - interval '2 minutes'"

@@ -1,0 +1,141 @@
+"""While a replay closes the oldest dead letters, what it has closed is not read to find the oldest that is open."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from tests.support.ledger_rig import LedgerRig
+
+from tidings.delivery.dead_letter import DeadLetterState
+from tidings.ledger.dead_letters import open_groups
+from tidings.ledger.dead_letters.groups import DeadLetterGrouping
+from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.ledger.operators import alerts, backlog, rule_counts
+from tidings.ledger.operators.backlog import count_backlog
+from tidings.ledger.operators.rollups import Rollups
+
+HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+COUNT, CLOSED = 6_000, 5_000
+FEW = 100
+"""Blocks: what was closed is in thousands."""
+ADD = """
+INSERT INTO dead_letters (id, reason, kind, message, fingerprint, channel, tenant, category, dead_lettered_at, first_failed_at,
+                          last_failed_at, body)
+SELECT gen_random_uuid(), 'rejected', 'rejected', '', 'f' || n % 2, 'email', 'acme', 'otp', $1::timestamptz + n * interval '100 ms', now(), now(),
+       decode(repeat(md5(n::text), 20), 'hex')
+  FROM generate_series(1, $2::int) AS n ORDER BY md5(n::text)
+"""
+"""Neighbours in time are not on the same page."""
+CLOSE = """
+UPDATE dead_letters SET state = 'replayed', replayed_at = now(), changed_at = now()
+ WHERE id IN (SELECT id FROM dead_letters WHERE state = 'open' ORDER BY dead_lettered_at LIMIT $1)
+"""
+NONE = (None, None, None, None)
+STATEMENTS = {
+    "backlog": (backlog.OPEN, (None,)),
+    "backlog of a tenant": (backlog.OPEN, ("acme",)),
+    "groups": (open_groups.OPEN, (*NONE, 50, None, None)),
+    "groups of a period": (
+        open_groups.OPEN_OF_PERIOD,
+        (*NONE, 50, None, None, HOUR, HOUR + timedelta(hours=3)),
+    ),
+    "groups of a category": (
+        open_groups.OPEN_OF_CATEGORY,
+        (*NONE, 50, None, None, *open_groups.EVER, "otp"),
+    ),
+    "an alert": (alerts.WORST, (HOUR, 10)),
+    "an alert of a rule": (rule_counts.WORST, (None, None, None, None, None, HOUR, "[]")),
+}
+
+
+@pytest.fixture
+async def replaying(ledger_alone: LedgerRig) -> AsyncIterator[LedgerRig]:
+    """Most of an hour's dead letters are closed, and none of their index entries can be given up."""
+    await ledger_alone.execute("ALTER TABLE dead_letters SET (autovacuum_enabled = false)")
+    await ledger_alone.execute(ADD, HOUR, COUNT)
+    await Rollups(ledger_alone.database, retention=30 * 86_400).fold()
+    await ledger_alone.execute("ANALYZE")
+    async with (
+        ledger_alone.database.connection() as older,
+        older.transaction(isolation="repeatable_read"),
+    ):
+        await older.fetchval("SELECT count(*) FROM jobs")
+        await ledger_alone.execute(CLOSE, CLOSED)
+        yield ledger_alone
+
+
+async def blocks(
+    connection: "asyncpg.Connection[asyncpg.Record]", statement: str, *values: object
+) -> int:
+    """How many blocks a statement touches."""
+    [explained] = await connection.fetchrow(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *values
+    )
+    plan = json.loads(explained)[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+async def test_nothing_reads_the_dead_letters_that_a_replay_has_closed(
+    replaying: LedgerRig,
+) -> None:
+    rollups = Rollups(replaying.database, retention=30 * 86_400)
+    async with replaying.database.connection() as connection:
+        for _ in range(2):  # the deltas alone, and folded
+            read = {
+                name: await blocks(connection, statement, *values)
+                for name, (statement, values) in STATEMENTS.items()
+            }
+            assert max(read.values()) < FEW, read
+            await rollups.fold()
+
+
+async def test_the_hour_has_to_do_while_most_of_it_is_closed(replaying: LedgerRig) -> None:
+    [group] = (await count_backlog(replaying.database)).open.values()
+    first, second = await DeadLetterGrouping(replaying.database).largest(
+        DeadLetterFilter(states=(DeadLetterState.OPEN,)), 5, now=datetime.now(UTC)
+    )
+    age = (datetime.now(UTC) - HOUR).total_seconds()
+    assert (group.count, group.oldest) == (COUNT - CLOSED, pytest.approx(age, abs=5))
+    assert first.first_at == second.first_at == HOUR
+    assert first.dead_letters == second.dead_letters == (COUNT - CLOSED) / 2
+
+
+async def test_what_another_tenant_replays_leaves_the_oldest_of_a_tenant_exact(
+    replaying: LedgerRig,
+) -> None:
+    later = HOUR + timedelta(minutes=50)
+    await replaying.execute(ADD, later, 1)
+    await replaying.execute(
+        "UPDATE dead_letters SET tenant = 'shop' WHERE dead_lettered_at > $1", later
+    )
+    [fault] = (await count_backlog(replaying.database, "shop")).open.values()
+    at = later + timedelta(milliseconds=100)
+    assert fault.oldest == pytest.approx((datetime.now(UTC) - at).total_seconds(), abs=5)
+
+
+@pytest.mark.parametrize("folded", [True, False])
+async def test_the_oldest_is_exact_behind_a_few_that_are_closed(
+    ledger_alone: LedgerRig, *, folded: bool
+) -> None:
+    """And the next hour counts when all of the first is closed."""
+    rollups = Rollups(ledger_alone.database, retention=30 * 86_400)
+    await ledger_alone.execute(ADD, HOUR, 100)
+    await ledger_alone.execute(ADD, HOUR + timedelta(hours=1), 2)
+    await rollups.fold()
+    for close, oldest in (
+        (0, HOUR + timedelta(milliseconds=100)),
+        (40, HOUR + timedelta(milliseconds=4_100)),
+        (60, HOUR + timedelta(hours=1, milliseconds=100)),
+    ):
+        await ledger_alone.execute(CLOSE, close)
+        if folded:
+            await rollups.fold()
+        now = datetime.now(UTC)
+        [fault] = (await count_backlog(ledger_alone.database)).open.values()
+        groups = await DeadLetterGrouping(ledger_alone.database).largest(
+            DeadLetterFilter(states=(DeadLetterState.OPEN,)), 5, now=now
+        )
+        assert fault.oldest == pytest.approx((now - oldest).total_seconds(), abs=1)
+        assert min(group.first_at for group in groups) == oldest
