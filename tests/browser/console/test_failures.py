@@ -10,6 +10,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_dead_letters_are_found_ticked_edited_and_replayed_by_keys_alone(desk: Desk) -> None:
     ids = [str(await store_dead_letter(desk.rig.api, "bb88")) for _ in range(3)]
     async with desk.sitting() as page:
+        await page.goto("/console/failures")
+        await page.fill("#bulk-note", "test data")
+        await page.keyboard.press("Enter")  # what is beside the field, not the form's first button
+        await page.wait_for_url("**/console/jobs/*")
+        assert "Discard" in await page.inner_text("h1")
+        await page.goto("/console/failures/bb88")
+        for key in ("j", "x", "d", *"test", "Enter"):
+            await page.keyboard.press(key)
+        await page.wait_for_url("**/console/jobs/*")
+        assert "Discard 1 dead letter?" in await page.inner_text("h1")
         await page.goto("/console/failures/bb88")
         for key in "jxjjx":
             await page.keyboard.press(key)

@@ -20,7 +20,7 @@ OF_SCRIPTS: Final = {"/failures/dead-letters/{id}/check", "/health/checks"}
 
 OFFERED: Final = """
 () => [
-  [...document.querySelectorAll('button')].filter((it) => it.type === 'submit' && it.form)
+  [...document.querySelectorAll('button')].filter((it) => it.type === 'submit' && it.form && !it.hidden)
     .filter((it) => (it.getAttribute('formmethod') ?? it.form.method) === 'post')
     .map((it) => [it.getAttribute('formaction') ?? it.form.getAttribute('action'), it.name ? `${it.name}=${it.value}` : '']),
   [...document.querySelectorAll('main [data-key]')].filter((it) => it.checkVisibility()).map((it) => it.dataset.key),

@@ -159,11 +159,14 @@ async def test_those_that_are_ticked_are_discarded_with_a_reason(console: Consol
     for fields, words in (
         ({"do": "discard", "which": "ticked", "note": "tests"}, "tick the dead letters first"),
         ({"do": "discard", "which": "ticked", "dead_letter": ids[:2]}, "give a reason"),
-        ({"do": "nothing", "which": "all"}, "choose what is to be done"),
+        ({"do": "", "which": "all", "note": "tests"}, "press the button of what is to be done"),
         ({"do": "replay", "which": "ticked", "dead_letter": "x"}, "has no id"),
     ):
         refused = await person.send("/failures/ad05/bulk", fields)
         assert (refused.status, words in refused.text) == (422, True), refused.text
+    for path in ("/failures/ad05", "/failures"):  # Enter in a field presses the first button
+        html_ = (await person.get(path)).html
+        assert html_.index('form="bulk" name="do" value="" hidden') < html_.index('value="replay"')
     kept = await person.send(
         "/failures/ad05/bulk", do="discard", which="ticked", dead_letter=ids[:2], note=" "
     )
@@ -257,18 +260,23 @@ async def test_who_presses_twice_is_told_nothing_and_everybody_else_who_was_fast
 
 async def test_while_a_canary_wave_is_watched_no_time_is_promised(console: ConsoleRig) -> None:
     for _ in range(4):
-        await stored(console, "ad09")
+        await stored(console, "ca9a")
     person = await operator(console)
-    job = job_of(await person.send("/failures/ad09/bulk", do="replay", which="all"))
+    job = job_of(await person.send("/failures/ca9a/bulk", do="replay", which="all"))
     await person.send(f"/jobs/{job}/start", rate="", canary="1,2", stop_at="20%")
-    change = "UPDATE jobs SET starts_at = now() - interval '10 seconds', results = $2::jsonb, waves = $3::jsonb WHERE id = $1"
+    change = (
+        "UPDATE jobs SET starts_at = now() - interval '10 seconds', holder = 'web-2', results = $2::jsonb, waves = $3::jsonb,"
+        " lease_until = now() + $4 * interval '1 minute' WHERE id = $1"
+    )
     wave = '{"sent": 1}'
-    for done, waves, shown in (
-        (1, "[]", "1 of 4 done. Watching a canary wave of 1: the others wait for its outcomes"),
-        (3, f"[{wave}]", "3 of 4 done. Watching a canary wave of 2: the others wait"),
-        (3, f"[{wave}, {wave}]", "3 of 4 done, 0.3 a second, "),
+    for done, waves, leased, shown in (
+        (1, "[]", 1, "1 of 4 done. Watching a canary wave of 1: the others wait for its outcomes"),
+        (3, f"[{wave}]", 1, "3 of 4 done. Watching a canary wave of 2: the others wait"),
+        (3, f"[{wave}, {wave}]", 1, "3 of 4 done, 0.3 a second, "),
+        (3, f"[{wave}, {wave}]", -1, "3 of 4 done. Waiting for a scheduler"),
     ):
-        await console.api.execute(change, UUID(job), f'{{"replayed": {done}}}', waves)
+        counts = f'{{"replayed": {done}}}'
+        await console.api.execute(change, UUID(job), counts, waves, leased)
         text = (await person.get(f"/jobs/{job}")).text
         assert shown in text, text
         assert ("left" in text) == ("second" in shown)

@@ -159,6 +159,12 @@ document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
   if (event.target.matches('input:not([type=checkbox]), textarea, select')) {
     if (event.key === 'Escape') event.target.blur();
+    // Enter presses the button beside a field, in a form of several.
+    const beside = event.key === 'Enter' && event.target.closest('.pair, .menu-panel.bulk')?.querySelector('button');
+    if (beside) {
+      event.preventDefault();
+      beside.click();
+    }
     return;
   }
   const went = going && document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);

@@ -61,7 +61,7 @@ async def _looked_at(visit: Visit, fingerprint: str | None) -> SeeOther:
 def _kind(text: str) -> JobKind:
     if text in {JobKind.REPLAY, JobKind.DISCARD, JobKind.EDIT}:
         return JobKind(text)
-    raise InvalidRequest("choose what is to be done", field="do")
+    raise InvalidRequest("press the button of what is to be done", field="do")
 
 
 def _edit(form: Form) -> JobEdit:

@@ -144,6 +144,8 @@ async def _bulk(visit: Visit) -> SeeOther | Html:
 
 
 def _kind(text: str) -> JobKind:
+    if not text:
+        raise InvalidRequest("press the button of what is to be done", field="do")
     if text not in DECISIONS:
         raise InvalidRequest(unknown(text, list(DECISIONS)), field="do")
     return JobKind(text)
