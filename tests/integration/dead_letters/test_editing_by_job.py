@@ -129,7 +129,11 @@ async def test_how_many_would_be_invalid_is_seen_before_and_no_result_quotes_a_p
         await rig.fetch("UPDATE dead_letters SET body = $2 WHERE id = $1", id_, changed)
     preview = await looked_at(rig, FieldChange(("entity.type=order", "entity.id=ada-7")))
     assert preview.trial == EditTrial(3, 3, 2)
-    assert preview.as_data()["edit_trial"] == {"looked_at_count": 3, "invalid_count": 2}
+    assert preview.as_data()["edit_trial"] == {
+        "first_count": 3,
+        "looked_at_count": 3,
+        "invalid_count": 2,
+    }
     shown = await tidings("jobs", "preview", str(preview.job.id))
     assert "Of all 3 that were looked at, 2 would be invalid and are left as they are." in shown.out
     monkeypatch.setattr(previews, "TRIED", 1)

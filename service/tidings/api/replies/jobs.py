@@ -90,8 +90,10 @@ class JobReply(ReplyModel):
 class EditTrialReply(ReplyModel):
     """How many of the first dead letters, 200 at most, an edit would leave as they are."""
 
+    first_count: int
+    """How many were to be looked at: the first 200, or all."""
     looked_at_count: int
-    """Those that are still open, and whose bodies have at most 16 kB."""
+    """Of these, those that are still open, and whose bodies have at most 16 kB."""
     invalid_count: int
     """Those that would be no valid notifications."""
 

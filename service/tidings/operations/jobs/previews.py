@@ -98,7 +98,11 @@ class JobPreview:
             "sample_edits": edits,
             "edit_trial": None
             if tried is None
-            else {"looked_at_count": tried.looked_at, "invalid_count": tried.invalid},
+            else {
+                "first_count": tried.first,
+                "looked_at_count": tried.looked_at,
+                "invalid_count": tried.invalid,
+            },
         }
 
 
