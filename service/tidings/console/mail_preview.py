@@ -51,7 +51,6 @@ DROPPED: Final = frozenset(
     [
         "script",
         "style",
-        "head",
         "title",
         "template",
         "noscript",

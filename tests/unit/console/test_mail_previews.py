@@ -30,6 +30,8 @@ from tidings.console.mail_preview import reduced
         ("<!-- <b>hidden</b> --><![CDATA[<b>x</b>]]>Hi", "Hi"),
         ("<p>one<p>two</div></p>", "<p>one<p>two</p></p>"),
         ('<div style="Display: NONE"><div>x</div>preview</div>Hi', "Hi"),
+        ("<html><head><title>Order</title><body><p>Hi", "<p>Hi</p>"),  # `head` may end unsaid
+        ("<head><style>p { color: red }</style></head>Hi", "Hi"),
         ("<b><i>open", "<b><i>open</i></b>"),
         ("<b <i <script>x", "<b>x</b>"),
         ("Hi<br/>there<hr>", "Hi<br>there<hr>"),
