@@ -14,11 +14,12 @@ import pytest
 from tests.conftest import execute
 from tests.contract.channels.rigs.smtp_relay import Relay
 from tests.support.forked import tidings
-from tests.support.processes import free_port, running
+from tests.support.processes import running
 from tests.support.worker_rig import eventually
 
 from tidings_events.routing import EXCHANGE
 from tidings_local.management import Management
+from tidings_local.ports import free_port
 from tidings_local.sinks.sms import SmsSink
 from tidings_local.sinks.webhook import WebhookSink
 

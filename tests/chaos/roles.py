@@ -11,7 +11,9 @@ from typing import Final
 from tests.chaos.failpoints import VARIABLE
 from tests.chaos.memory import memory, stated
 from tests.support import forked
-from tests.support.processes import TIDINGS, environment, free_port
+from tests.support.processes import TIDINGS, environment
+
+from tidings_local.ports import free_port
 
 ROOT: Final = str(Path(__file__).parents[2])
 

@@ -25,9 +25,9 @@ from textwrap import dedent
 from typing import ClassVar, Final
 
 from tests.mta.folder import Folder
-from tests.support.processes import free_port
 
 from tidings_local.daemon import Command, Daemon, minimal_environment
+from tidings_local.ports import free_port
 from tidings_local.waiting import wait_until
 
 _MESSAGE_ID: Final = re.compile(

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -14,6 +13,8 @@ from pathlib import Path
 from tests.support import forked
 from tests.support.commands import Finished, environment
 from tests.support.worker_rig import eventually
+
+from tidings_local.ports import free_port
 
 TIDINGS = Path(sys.executable).with_name("tidings")
 
@@ -131,11 +132,3 @@ async def running(
         if process.returncode is None:
             process.kill()
         await process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from tests.support.api_rig import ApiRig
 from tests.support.ledger_rig import settings_of
-from tests.support.processes import free_port, running
+from tests.support.processes import running
 from tests.support.worker_rig import eventually
 
 from tidings.ledger import PostgresLedger
@@ -22,6 +22,7 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.keys import CreateKeyRequest
 from tidings.settings import Settings
+from tidings_local.ports import free_port
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 

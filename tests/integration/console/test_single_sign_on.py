@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 from tests.support.console_rig import ConsoleRig, Person, Shown, console_serving
 from tests.support.openid_providers import CLIENT, SECRET, real_provider
-from tests.support.processes import free_port
 
 from tidings.console.entrance import LOGIN
 from tidings.console.sessions import SESSION
 from tidings.settings import Settings
+from tidings_local.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from tests.support.local_servers import is_gone
@@ -91,6 +92,7 @@ def test_a_daemon_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 from pathlib import Path
+from subprocess import PIPE
 sys.path[:0] = {[str(Path(package.__file__).parent.parent) for package in (tidings, tidings_local)]!r}
 from tidings_local.daemon import *
 it = Daemon(Command("it", ["/bin/sleep", "60"], Path("log"), minimal_environment(), Path()))
@@ -153,6 +155,18 @@ def test_a_port_that_is_taken_is_not_given_out() -> None:
         assert other != taken
     assert free_port(other) == other
     assert free_port(other, avoid=[other]) != other
+
+
+def test_no_other_process_is_given_a_port_before_its_server_listens() -> None:
+    words = "from tidings_local.ports import free_port; print(free_port(), flush=True); input()"
+    command = [sys.executable, "-c", words]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as other:
+        assert other.stdout is not None
+        its = int(other.stdout.readline())
+        assert is_free(its)
+        assert free_port(its) != its
+        other.communicate("\n")
+    assert free_port(its) == its
 
 
 def test_ports_lie_outside_what_outgoing_connections_use() -> None:
