@@ -29,6 +29,8 @@ from tests.support.paging import paging
 from tests.support.relay import Relay
 from tests.support.stored_dead_letters import store_dead_letter
 
+from tidings.console.pages import dead_letter, editing, jobs
+from tidings.delivery.jobs import LONGEST_DELAY
 from tidings.delivery.states import State
 from tidings.operations import schedules
 from tidings.operations.actor import Actor
@@ -97,12 +99,18 @@ def console_environment(console_environment: None) -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def shop(desk: Desk) -> AsyncIterator[Desk]:
-    """The console, with a day of a shop in it, and a scheduler that runs jobs."""
+    """The console, with a day of a shop in it, and a scheduler that runs jobs.
+
+    What was started can be undone for minutes: hands need longer than people's ten seconds where a machine is slow.
+    """
     await tell(desk.rig, queues=False)
     for statement in (DOWN, NOTED):
         await desk.rig.api.execute(statement)
     host = BackgroundTask("run jobs", JobHost(desk.rig.api.backend).run_for_ever)
-    yield desk
+    with pytest.MonkeyPatch.context() as console:
+        for pages in (dead_letter, editing, jobs):
+            console.setattr(pages, "UNDO", LONGEST_DELAY)
+        yield desk
     await host.end()
 
 
