@@ -8,7 +8,9 @@ from tests.chaos.scenario import scenario
 from tests.chaos.verdict import Expectations
 from tests.chaos.world import World
 
-MIX: Final = {"plain": 50, "busy": 45, "reject": 5}
+MIX: Final = {"plain": 80, "busy": 15, "reject": 5}
+"""With many more that are refused at first, ten may come together, in any order of their retries: the provider would be
+given up, and each probe could be such a one."""
 DEAD: Final = "tidings.dead"
 
 
