@@ -15,6 +15,10 @@ TIMES: Final = 100
 EXPLAINED: Final = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 
 
+Found = Mapping[tuple[str, tuple[bool, ...]], tuple[object, ...]]
+"""Statements, each with which of its values are not given, and its values."""
+
+
 class SentStatements:
     """Each statement once for each kind of values: what is not given changes a plan, and what is given hardly."""
 
