@@ -2,10 +2,12 @@
 
 import signal
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from tests.doubles.channel import ScriptedChannel
-from tests.support import forked
 from tests.support.broker_rig import ONE_TIER
+from tests.support.processes import running
+from tests.support.relay import Relay
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.ledger.notifications.dispatch import LEASE
@@ -17,37 +19,33 @@ HELD = (
 )
 
 
-async def test_what_a_killed_scheduler_held_is_published_within_five_seconds(rig: Rig) -> None:
+async def test_what_a_killed_scheduler_held_is_published_within_five_seconds(
+    rig: Rig, tmp_path: Path
+) -> None:
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     async with rig.working(ScriptedChannel()):
         for _ in range(MANY):
             await rig.publish(scheduled_at=soon)
         await eventually(lambda: _count(rig, "state = 'scheduled'", MANY), within=30)
     (url,) = rig.settings.broker.urls
-    env = {
-        **ONE_TIER,
-        "TIDINGS_AMQP_URL": url,
-        "TIDINGS_DATABASE_URL": rig.settings.ledger.database_url.get_secret_value(),
-    }
-    async with forked.begun("scheduler", env=env) as scheduler:
-        await eventually(lambda: _listens(rig), within=30)
-        await rig.fetch("UPDATE notifications SET dispatch_at = now()")
-        await rig.fetch("SELECT pg_notify('tidings_due', '')")
-        await eventually(lambda: _holds_some(rig))
-        scheduler.signal(signal.SIGKILL)
-        assert await scheduler.ended() == -signal.SIGKILL
+    async with Relay(url) as relay:
+        env = {
+            **ONE_TIER,
+            "TIDINGS_AMQP_URL": relay.url,
+            "TIDINGS_DATABASE_URL": rig.settings.ledger.database_url.get_secret_value(),
+        }
+        async with running("scheduler", env=env, log=tmp_path / "scheduler.log") as scheduler:
+            relay.hold_replies()  # nothing is confirmed to it, however fast it is
+            await rig.fetch("UPDATE notifications SET dispatch_at = now()")
+            await rig.fetch("SELECT pg_notify('tidings_due', '')")
+            await eventually(lambda: _holds_some(rig))
+            scheduler.signal(signal.SIGKILL)
+            assert await scheduler.ended() == -signal.SIGKILL
     (held,) = await rig.fetch(HELD)
     assert held["count"], "it was killed while it held some"
     assert 0 < float(str(held["seconds"])) <= LEASE < 5
     async with rig.scheduling():
         await eventually(lambda: _count(rig, "dispatch_at IS NULL", MANY), within=10)
-
-
-async def _listens(rig: Rig) -> bool:
-    listening = (
-        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-    )
-    return bool(await rig.fetch(listening))
 
 
 async def _holds_some(rig: Rig) -> bool:
