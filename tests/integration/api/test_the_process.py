@@ -115,6 +115,28 @@ async def test_it_ends_after_the_grace_even_if_a_request_goes_on(
         assert not (await reader.read()).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_its_log_names_nobody_whom_a_request_names(database_url: str, tmp_path: Path) -> None:
+    port, key = free_port(), await a_key(database_url)
+    env = {**environment(database_url, port), "TIDINGS_LOG_LEVEL": "debug"}
+    async with running("api", env=env, log=tmp_path / "api.log") as role:
+        for path, status in (
+            ("/v1/notifications?recipient=ada%40example.com&user_id=ada-4711", 200),
+            ("/v1/notifications?recipient=ada@example.com&limit=many", 422),
+            ("/v1/ada-4711?recipient=ada@example.com", 404),
+            ("/console/notifications?user_id=ada-4711", 303),
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode())
+            assert (await reader.read()).startswith(f"HTTP/1.1 {status} ".encode()), path
+            writer.close()
+        role.signal(signal.SIGTERM)
+        assert await role.ended(within=20) == 0
+    log = (tmp_path / "api.log").read_text()
+    assert "API listening" in log
+    assert "ada" not in log.replace("ada@desk", "")
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement(
     api: ApiRig,
