@@ -21,6 +21,11 @@ async def test_dead_letters_are_found_ticked_edited_and_replayed_by_keys_alone(d
         await page.wait_for_url("**/console/jobs/*")
         assert "Discard 1 dead letter?" in await page.inner_text("h1")
         await page.goto("/console/failures/bb88")
+        await page.check("[name=which][value=all]")
+        await page.keyboard.press("r")  # a choice is no text
+        await page.wait_for_url("**/console/jobs/*")
+        assert "Replay 3 dead letters?" in await page.inner_text("h1")
+        await page.goto("/console/failures/bb88")
         for key in "jxjjx":
             await page.keyboard.press(key)
         assert await page.locator("[data-row] input:checked").count() == 2

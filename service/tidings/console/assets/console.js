@@ -157,7 +157,7 @@ function help() {
 }
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
-  if (event.target.matches('input:not([type=checkbox]), textarea, select')) {
+  if (event.target.matches('input:not([type=checkbox], [type=radio]), textarea, select')) {
     if (event.key === 'Escape') event.target.blur();
     // Enter presses the button beside a field, in a form of several.
     const beside = event.key === 'Enter' && event.target.closest('.pair, .menu-panel.bulk')?.querySelector('button');
