@@ -53,7 +53,6 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
     values = {
         "filters": bar,
         "kept": _query(bar),
-        "choice": choice,
         "groups": page.data,
         "next_cursor": page.next_cursor,
         "in_parts": bool(cursor or page.next_cursor),
@@ -120,7 +119,6 @@ async def group_page(
         "fingerprint": fingerprint,
         "kept": _query(bar),
         "filters": bar,
-        "choice": choice,
         "view": view,
         "notes": noted,
         "owners": owned,
