@@ -30,6 +30,8 @@ class AxisMark:
 
     at: float
     text: str
+    time: int = 0
+    """Seconds since 1970 that the page's script writes in the reader's own zone; 0: it is a number or a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,8 @@ def _times(since: datetime, length: float) -> Iterator[AxisMark]:
         after = first + place * step
         at = since + timedelta(seconds=after)
         text = f"{at:%H:%M}" if step < 86_400 and (at.hour or at.minute) else f"{at:%d %b}"
-        yield AxisMark(round(LEFT + after / length * (WIDTH - LEFT - RIGHT), 1), text)
+        time = int(at.timestamp()) if step < 86_400 else 0
+        yield AxisMark(round(LEFT + after / length * (WIDTH - LEFT - RIGHT), 1), text, time)
 
 
 def _rows(

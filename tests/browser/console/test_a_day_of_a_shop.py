@@ -33,6 +33,14 @@ DELIVERED: Final = """
 UPDATE notifications SET state = 'sent', finished_at = now() FROM job_items AS item JOIN dead_letters ON dead_letters.id = item.item
  WHERE item.job = $1::uuid AND item.position <= $2 AND notifications.id = dead_letters.notification_id
 """
+MARK: Final = """
+() => {
+  const mark = [...document.querySelectorAll('[data-time]')].find((it) => it.textContent.includes(':'));
+  const [hours, minutes] = mark.textContent.split(':').map(Number);
+  return [Math.floor(mark.dataset.time / 60) % 1440, hours * 60 + minutes];
+}
+"""
+"""Minutes of a day that a mark of a plot is at, in UTC and as it is shown."""
 WHERE: Final = """
 () => ({
   focus: document.activeElement.getAttribute('href'),
@@ -146,7 +154,10 @@ async def test_the_overview_has_every_queue_with_its_age_and_every_provider_that
 async def test_the_numbers_below_the_pointer_are_told_and_checks_load_by_themselves(
     shop: Desk,
 ) -> None:
-    async with shop.sitting() as page:
+    async with shop.sitting(timezone_id="Asia/Kathmandu") as page:  # UTC+05:45
+        assert await page.locator("[data-utc]").is_hidden()
+        utc, shown = await page.evaluate(MARK)
+        assert (shown - utc) % 1_440 == 5 * 60 + 45
         await page.locator("[data-plot]").first.hover()
         readout = await page.locator(".readout").first.inner_text()
         assert "email" in readout

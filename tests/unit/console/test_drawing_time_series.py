@@ -53,6 +53,8 @@ def test_the_time_axis_has_whole_times(points: int, seconds: int, expected: list
     drawing = plot("Sent", "", NOON, seconds, {"email": [1] * points}, NUMBERS)
     assert [mark.text for mark in drawing.times] == expected
     assert all(LEFT <= mark.at <= WIDTH - RIGHT for mark in drawing.times)
+    of_day = [datetime.fromtimestamp(mark.time, UTC) for mark in drawing.times if mark.time]
+    assert [f"{at:%H:%M}" for at in of_day if at.hour] == [text for text in expected if ":" in text]
 
 
 def test_the_table_has_few_rows_and_means_of_the_same_numbers() -> None:

@@ -3,14 +3,22 @@
 
 const main = () => document.getElementById('main');
 
-// Times: the exact one as the title, in the reader's own zone.
+// Times: the exact one as the title, in the reader's own zone; those of plots as well.
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const day = new Intl.DateTimeFormat(undefined, { day: '2-digit', month: 'short' });
 function localTimes(root) {
   for (const time of root.querySelectorAll('time[datetime]')) {
     const text = exact.format(new Date(time.dateTime));
     if ('exact' in time.dataset) time.textContent = text;
     else time.title = text;
   }
+  const marks = root.querySelectorAll('[data-time]');
+  for (const mark of marks) {
+    const at = new Date(mark.dataset.time * 1000);
+    mark.textContent = (at.getHours() || at.getMinutes() ? clock : day).format(at);
+  }
+  if (marks.length) for (const it of root.querySelectorAll('[data-utc]')) it.hidden = true;
 }
 
 // What works with a script alone is shown; copying, only where the browser lets a page do it: over TLS, or on this machine.
