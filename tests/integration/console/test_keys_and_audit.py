@@ -155,6 +155,9 @@ async def test_the_trail_is_filtered_and_paged(console: ConsoleRig) -> None:
     assert len(seen | older) == 60
     assert not seen & older
     assert (await person.get("/audit?since=soon")).status == 422
+    signed_in = await person.get("/audit?action=sign+in")
+    assert 'value="action:job running"' in signed_in.html
+    assert ">sign in</a>" in signed_in.html
 
 
 async def test_a_rare_actor_is_sought_page_by_page_and_each_says_how_far_it_has_looked(

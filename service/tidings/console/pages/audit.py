@@ -11,6 +11,16 @@ from tidings.operations.trail import TrailFilters, TrailRequest
 
 LISTED: Final = 50
 ACTIONS: Final = (
+    "revealed people and content",
+    "sign in",
+    "sign out",
+    "end session",
+    "job running",
+    "job paused",
+    "job cancelled",
+    "edit dead letter",
+    "note",
+    "owner",
     "channel pause",
     "channel resume",
     "channel disable",
@@ -22,7 +32,13 @@ ACTIONS: Final = (
     "resume schedule",
     "run schedule",
     "delete schedule",
-    "revealed people and content",
+    "create alert rule",
+    "edit alert rule",
+    "disable alert rule",
+    "enable alert rule",
+    "delete alert rule",
+    "revoke tokens",
+    "erase",
     "retention run",
 )
 """Actions that the field completes; any other is a filter too."""
