@@ -52,9 +52,12 @@ SELECT position, item FROM job_items WHERE job = $1 AND position = ANY($2::int[]
 
 RECORD: Final = """
 UPDATE job_items i SET result = done.result, detail = done.detail, superseded_by = done.superseded_by
-  FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS done (item, result, detail, superseded_by)
- WHERE i.job = $1 AND i.position = ANY($6::int[]) AND i.item = done.item
+  FROM unnest(array_fill($1::uuid, ARRAY[cardinality($2::int[])]), $2::int[], $3::text[], $4::text[], $5::uuid[])
+    AS done (job, position, result, detail, superseded_by)
+ WHERE i.job = done.job AND i.position = done.position
 """
+"""A job in each row, not one that PostgreSQL knows: it has no statistics of a new job's items, takes them for one, and would compare
+each with each."""
 
 STATES: Final = "SELECT id, state, actor FROM dead_letters WHERE id = ANY($1::uuid[])"
 
@@ -239,9 +242,13 @@ async def _record(
     results: Results,
     new: Mapping[UUID, UUID] = MappingProxyType({}),
 ) -> Mapping[str, int]:
-    values = [(item, *result, new.get(item)) for item, result in results.items()]
+    values = [
+        (position, *results[item], new.get(item))
+        for position, item in locked.items()
+        if item in results
+    ]
     columns = [list(column) for column in zip(*values, strict=True)] or [[], [], [], []]
-    await connection.execute(RECORD, job.id, *columns, list(locked))
+    await connection.execute(RECORD, job.id, *columns)
     counts: dict[str, int] = {}
     for result, _ in results.values():
         counts[result] = counts.get(result, 0) + 1

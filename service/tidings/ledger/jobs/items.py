@@ -35,21 +35,21 @@ CASE WHEN n.epoch > d.replay_epoch THEN 'failed'
 
 OUTCOMES: Final = f"""
 WITH standing AS (
-    SELECT i.position, {STANDING} AS state
+    SELECT i.job, i.position, {STANDING} AS state
       FROM job_items i JOIN dead_letters d ON d.id = coalesce(i.superseded_by, i.item) AND d.replay IS NOT DISTINCT FROM i.job
         JOIN notifications n ON n.id = d.notification_id
      WHERE i.job = $1 AND i.position > $2 AND i.position <= $3 AND i.result IN ('replayed', 'scheduled') AND i.outcome IS NULL
 ), settled AS (
     UPDATE job_items i SET outcome = standing.state FROM standing
-     WHERE i.job = $1 AND i.position = standing.position AND standing.state = ANY($4::text[])
+     WHERE i.job = standing.job AND i.position = standing.position AND standing.state = ANY($4::text[])
 )
 SELECT state, count(*) FROM standing GROUP BY state
  UNION ALL
 SELECT outcome, count(*) FROM job_items
  WHERE job = $1 AND position > $2 AND position <= $3 AND outcome IS NOT NULL GROUP BY outcome
 """
-"""What is final is stored, and not asked for again. `IS NOT DISTINCT FROM` keeps PostgreSQL, which has no statistics of
-a new job's items, from reading all dead letters of the job for each of them."""
+"""What is final is stored, and not asked for again. PostgreSQL has no statistics of a new job's items and takes them for one:
+`IS NOT DISTINCT FROM` keeps it from reading all dead letters of the job for each of them, `standing.job` all its items."""
 
 PAGE: Final = f"""
 SELECT i.position, i.item, i.result, i.detail, i.superseded_by, CASE WHEN $6 THEN i.item ELSE d.notification_id END AS notification_id,
