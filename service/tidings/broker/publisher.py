@@ -81,36 +81,37 @@ class BrokerPublisher:
                 marks the duplicate.
         """
         began = asyncio.get_running_loop().time()
-        where = f"{exchange or 'the default exchange'} with key {routing_key!r}"
         message_id = uuid4().hex  # unique per publish: returns are matched by it
         properties = our_properties(message_id, headers, content_type)
         try:
-            async with asyncio.timeout(self._timeout):
-                channel = self._live or await self._open()
-                await channel.basic_publish(
-                    body,
-                    message_id,
-                    exchange=exchange,
-                    routing_key=routing_key,
-                    properties=properties,
-                    mandatory=True,
-                )
+            channel = self._live or await self._open_in_time()
+            await channel.basic_publish(
+                body,
+                message_id,
+                exchange=exchange,
+                routing_key=routing_key,
+                properties=properties,
+                mandatory=True,
+                within=self._timeout,
+            )
         except (Returned, ChannelNotFoundEntity):
             await self._connection.redeclare(began)
             raise BrokerUnavailable(
-                f"no queue for {where}; the topology was declared again"
+                f"no queue for {_where(exchange, routing_key)}; the topology was declared again"
             ) from None
         except Nacked:
             self._retire(channel)
             raise BrokerUnavailable(
-                f"RabbitMQ refused a message for {where}: its queue is full, or just starting"
+                f"RabbitMQ refused a message for {_where(exchange, routing_key)}: its queue is full, or just starting"
             ) from None
         except CONNECTION_ERRORS as error:
+            where = _where(exchange, routing_key)
             raise BrokerUnavailable(f"not confirmed: {where}: {explain(error)}") from error
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             # aiormq cancels the opening of a channel if the connection is lost
+            where = _where(exchange, routing_key)
             raise BrokerUnavailable(f"not confirmed: {where}: the connection was lost") from None
 
     async def publish_all(
@@ -162,6 +163,10 @@ class BrokerPublisher:
         channel = self._channel
         return None if channel is None or channel.is_closed else channel
 
+    async def _open_in_time(self) -> ConfirmingChannel:
+        async with asyncio.timeout(self._timeout):
+            return await self._open()
+
     async def _open(self) -> ConfirmingChannel:
         async with self._opening:
             channel = self._live
@@ -190,6 +195,10 @@ class BrokerPublisher:
                 await channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("closing a channel that was refused a message", error=explain(error))
+
+
+def _where(exchange: str, routing_key: str) -> str:
+    return f"{exchange or 'the default exchange'} with key {routing_key!r}"
 
 
 def _sent(

@@ -31,6 +31,11 @@ def _answer(data: bytes, at: int) -> tuple[int, int]:
     return number, bits
 
 
+def _expire(answer: "asyncio.Future[None]") -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
 class Returned(Exception):
     """The broker knew of no queue for it."""
 
@@ -76,11 +81,16 @@ class ConfirmingChannel:
         routing_key: str,
         properties: bytes,
         mandatory: bool,
+        within: float,
     ) -> None:
         """Publish, and wait for the broker's answer. As for `begin`.
 
+        Args:
+            within: Seconds until it has to answer.
+
         Raises:
             Returned, Nacked: As it answered.
+            TimeoutError: It did not.
             AMQPError, ChannelInvalidStateError: The channel was lost before it did.
         """
         answer = self.begin(
@@ -91,9 +101,11 @@ class ConfirmingChannel:
             properties=properties,
             mandatory=mandatory,
         )
+        limit = self._loop.call_later(within, _expire, answer)  # a fifth of a timeout of asyncio
         try:
             await answer
         finally:
+            limit.cancel()
             self.forget(message_id)
 
     def begin(
