@@ -9,6 +9,7 @@ from uuid import UUID
 from tests.doubles.memory_control_statements import CONTROL
 from tests.doubles.memory_statements import (
     DELIVERY,
+    ever_perhaps_sent,
     is_stranded,
     lacks_copies,
     not_lately,
@@ -16,7 +17,7 @@ from tests.doubles.memory_statements import (
     perhaps_sent,
 )
 from tests.doubles.memory_statements import reached as has_it
-from tests.doubles.memory_tables import INCOMING, Row, Statement, Tables, unnest, unpacked
+from tests.doubles.memory_tables import INCOMING, Row, Statement, Tables, pick, unnest, unpacked
 
 from tidings.delivery.outcome import OUTCOME_UNKNOWN
 from tidings.ledger.dead_letters import replay, rows, storing
@@ -35,6 +36,7 @@ def standing(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
             **row,
             "perhaps_sent": perhaps_sent(row),
             "reached": has_it(tables, row),
+            "doubtful": ever_perhaps_sent(tables, row),
             "content": sha256(row["body"]).digest(),
             "now": tables.now(),
         }
@@ -122,8 +124,14 @@ def _ended(tables: Tables, entry: Row) -> Row:
 
 
 def lock(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
-    """Dead letters that are to be replayed."""
-    return [row for id in sorted(ids) if (row := tables.dead_letters.get(id)) is not None]
+    """Dead letters that are to be replayed, and what is stored where that is something else."""
+    found = (tables.dead_letters.get(id) for id in sorted(ids))
+    return [{**row, "stored": _stored_otherwise(tables, row)} for row in found if row is not None]
+
+
+def _stored_otherwise(tables: Tables, dead_letter: Row) -> object:
+    row = tables.notifications.get(dead_letter["notification_id"])
+    return None if row is None or row["body"] == dead_letter["body"] else row["body"]
 
 
 def queue(
@@ -179,16 +187,10 @@ def reached(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Seque
     return []
 
 
-def stored_otherwise(
-    tables: Tables, dead_letters: Sequence[UUID], ids: Sequence[UUID], contents: Sequence[bytes]
-) -> Sequence[Row]:
-    """Bodies of notifications whose dead letters have others."""
-    return [
-        {"dead_letter": dead_letter, "body": row["body"]}
-        for dead_letter, id, content in zip(dead_letters, ids, contents, strict=True)
-        if (row := tables.notifications.get(id)) is not None
-        and sha256(row["body"]).digest() != content
-    ]
+def stored(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
+    """Bodies of notifications."""
+    found = (tables.notifications.get(id) for id in ids)
+    return [pick(row, "id", "body") for row in found if row is not None]
 
 
 def finish(tables: Tables) -> Sequence[Row]:
@@ -298,8 +300,9 @@ STATEMENTS: Final[dict[str, Statement]] = {
     storing.INTRODUCE: introduce,
     storing.END: end,
     replay.LOCK: lock,
+    replay.STANDING: standing,
     replay.QUEUE: queue,
     ledger_recipients.REACHED: reached,
-    replay.STORED: stored_otherwise,
+    replay.STORED: stored,
     replay.FINISH: finish,
 }

@@ -29,7 +29,6 @@ from tidings.ledger.notifications import (
     outbox_entries,
     records,
 )
-from tidings.ledger.notifications import perhaps_sent as perhaps_sent_
 from tidings.ledger.notifications import recipients as ledger_recipients
 from tidings.ledger.notifications import requeue as requeue_
 
@@ -280,19 +279,6 @@ def _had_it(replay: Transition) -> bool:
     forced = replay.reason.startswith("forced: ")
     sent = replay.before in {"sent", "delivered", "bounced"}
     return replay.before == "unknown" or (sent and forced)
-
-
-def doubtful(
-    tables: Tables, ids: Sequence[UUID], to_all: bool
-) -> Sequence[Row]:  # as the statement
-    """Notifications that may arrive a second time if they are sent again."""
-    found = (tables.notifications.get(id) for id in ids)
-    sent = {"sent", "delivered", "bounced"} if to_all else set[str]()
-    return [
-        pick(row, "id")
-        for row in found
-        if row is not None and (row["state"] in sent or ever_perhaps_sent(tables, row))
-    ]
 
 
 def _held(tables: Tables, place: tuple[str, bytes]) -> Row:
@@ -599,7 +585,6 @@ DELIVERY: Final[dict[str, Statement]] = {
     idempotency.REMEMBER_KEYS: remember_keys,
     idempotency.TAKE_OVER: take_over_keys,
     idempotency.FORGET: forget_keys,
-    perhaps_sent_.DOUBTFUL: doubtful,
     requeue_.REQUEUE: requeue,
     claims.SUPPRESS: suppress,
     records.RECORD: record,

@@ -187,6 +187,19 @@ async def test_a_wire_that_is_cut_before_the_confirm_is_unavailable_at_once(
     assert landed == [b"first", *[b"unknown"] * 20, b"next"], "unconfirmed is not unpublished"
 
 
+async def test_a_broker_that_does_not_answer_is_unavailable_after_the_time_limit(
+    broker_url: str, declared: BrokerRig
+) -> None:
+    async with Relay(broker_url) as relay, publishing(relay.url, timeout=1.0) as publisher:
+        await publish(publisher, b"first")
+        relay.hold_replies()
+        with pytest.raises(BrokerUnavailable, match="not confirmed"):
+            async with asyncio.timeout(5):
+                await publish(publisher, b"unknown")
+        relay.let_go()
+        await publish(publisher, b"next")
+
+
 async def has_landed(rig: BrokerRig, count: int) -> bool:
     return await rig.depth() == count
 

@@ -7,7 +7,6 @@ second finds the dead letter taken.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -15,6 +14,7 @@ from asyncpg import Record
 
 from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.choice import (
     Candidate,
@@ -30,21 +30,26 @@ from tidings.ledger.dead_letters.choice import (
 from tidings.ledger.dead_letters.rows import (
     FAILURE_COLUMNS,
     INTRODUCE_FAILED,
-    STANDING,
+    LOCKED,
+    STATUS,
     ExpiresAt,
     Introduced,
 )
 from tidings.ledger.notifications import outbox_batches, recipients, rows
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY, OutboxEntry
 from tidings.ledger.notifications.idempotency import KeyUse, hold
-from tidings.ledger.notifications.perhaps_sent import OF_DEAD_LETTERS, doubtful
+from tidings.ledger.notifications.perhaps_sent import EVER, OF_DEAD_LETTERS
 
 LOCK: Final = """
-SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, dead_lettered_at,
-       headers, properties, body
-  FROM dead_letters
- WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+SELECT d.id, d.notification_id, d.epoch, d.state, d.replay, d.reason, d.kind, d.message, d.routing_key, d.dead_lettered_at,
+       d.headers, d.properties, d.body,
+       (SELECT n.body FROM notifications n WHERE n.id = d.notification_id AND n.body <> d.body) AS stored
+  FROM dead_letters d
+ WHERE d.id = ANY($1::uuid[]) ORDER BY d.id FOR UPDATE
 """
+"""`stored` is what is stored of a notification whose dead letter has another body."""
+STANDING: Final = f"SELECT {STATUS}, {EVER} AS doubtful {LOCKED}"
+"""How notifications stand, and whether they may have been delivered before."""
 
 QUEUE: Final = f"""
 WITH moved AS (
@@ -73,12 +78,7 @@ WITH moved AS (
 SELECT id, epoch FROM moved
 """
 
-STORED: Final = """
-SELECT of.dead_letter, n.body
-  FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS of (dead_letter, id, content) JOIN notifications n USING (id)
- WHERE sha256(n.body) <> of.content
-"""
-"""What is stored of notifications whose dead letters have other bodies."""
+STORED: Final = "SELECT id, body FROM notifications WHERE id = ANY($1::uuid[])"
 
 FINISH: Final = """
 UPDATE dead_letters d
@@ -89,6 +89,7 @@ UPDATE dead_letters d
 """
 """Whose notification was claimed in its new epoch was published, even where no confirm was recorded."""
 
+ARRIVED: Final = (State.SENT, State.DELIVERED, State.BOUNCED)
 TAKEN_STATES: Final = (DeadLetterState.REPLAYING, DeadLetterState.REPLAYED)
 
 
@@ -298,11 +299,14 @@ class Replays:
             for dead_letter in dead_letters
             if dead_letter not in known
         ]
-        again = await doubtful(
-            connection, [candidate.attempt.id for candidate in candidates], to_all=force
-        )
+        again = {
+            id_
+            for candidate in candidates
+            if statuses[id_ := candidate.attempt.id]["doubtful"]
+            or (force and candidate.before in ARRIVED)
+        }
         left = [*not_replayed, *unfit, *refused, *missing]
-        return _Decided(candidates, left, len(begun), again)
+        return _Decided(candidates, left, len(begun), frozenset(again))
 
     async def doubtful(self, dead_letters: Sequence[UUID], *, force: bool) -> int:
         """How many notifications of these dead letters may have been delivered before."""
@@ -345,16 +349,14 @@ class Replays:
 
 async def _stored(connection: Connection, readable: Sequence[Readable]) -> dict[UUID, bytes]:
     """By dead letter, the body of its notification where that is not, byte for byte, the dead letter's."""
-    of = [
-        (dead_letter.row["id"], dead_letter.notification.id, _content(dead_letter))
-        for dead_letter in readable
-    ]
-    rows = await connection.fetch(STORED, *map(list, zip(*of, strict=True))) if of else []
-    return {row["dead_letter"]: bytes(row["body"]) for row in rows}
-
-
-def _content(dead_letter: Readable) -> bytes:
-    return sha256(dead_letter.row["body"]).digest()
+    stored = {dead_letter.row["id"]: dead_letter.row["stored"] for dead_letter in readable}
+    # One that could not be read before knows its notification only now.
+    others = [it for it in readable if it.row["notification_id"] != it.notification.id]
+    if others:
+        rows = await connection.fetch(STORED, [it.notification.id for it in others])
+        bodies = {row["id"]: row["body"] for row in rows}
+        stored |= {it.row["id"]: bodies.get(it.notification.id) for it in others}
+    return {id_: bytes(body) for id_, body in stored.items() if body is not None}
 
 
 async def _stand(

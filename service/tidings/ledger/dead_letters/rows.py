@@ -148,15 +148,17 @@ d.changed_at, d.actor, d.note, d.noted_by, d.noted_at, d.supersedes, d.replay_ep
 """
 """A StoredDeadLetter's columns of `dead_letters d`."""
 
-STANDING: Final = """
-SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, failure_code, failure_message,
-       perhaps_sent OR lapses > 0 OR failure_kind = 'outcome_unknown' AS perhaps_sent,
-       EXISTS (SELECT FROM recipient_results r
-                WHERE r.notification_id = n.id AND r.epoch = n.epoch AND r.address = n.recipient AND r.state = 'sent') AS reached,
-       tenant, accepted_at, traceparent, sha256(body) AS content, now() AS now
-  FROM notifications n WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+STATUS: Final = """
+n.id, n.state, n.epoch, n.attempt, n.lease_until, n.reason, n.provider, n.failure_kind, n.failure_code, n.failure_message,
+n.perhaps_sent OR n.lapses > 0 OR n.failure_kind = 'outcome_unknown' AS perhaps_sent,
+EXISTS (SELECT FROM recipient_results r
+         WHERE r.notification_id = n.id AND r.epoch = n.epoch AND r.address = n.recipient AND r.state = 'sent') AS reached,
+n.tenant, n.accepted_at, n.traceparent, sha256(n.body) AS content, now() AS now
 """
-"""How notifications stand, locked in the order in which everybody locks them."""
+LOCKED: Final = "FROM notifications n WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR NO KEY UPDATE"
+"""In the order in which everybody locks them."""
+STANDING: Final = f"SELECT {STATUS} {LOCKED}"
+"""How notifications stand."""
 
 FAILURE_COLUMNS: Final = ("reason", "kind", "message", "dead_lettered_at")
 """A dead letter's columns about the end of its notification."""

@@ -1,10 +1,6 @@
 """Which notifications may have reached their recipients: in the present epoch, or in one before it."""
 
-from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
-
-from tidings.ledger.database import Connection
 
 IN_THIS_EPOCH: Final = """
 (n.state = 'unknown' OR n.perhaps_sent OR n.lapses > 0 OR coalesce(n.failure_kind = 'outcome_unknown', false))
@@ -22,22 +18,7 @@ replayed unforced goes to those alone who have not got it. Of `EXISTS` PostgreSQ
 EVER: Final = f"({IN_THIS_EPOCH} OR {BEFORE})"
 """Of `notifications n`."""
 
-DOUBTFUL: Final = f"""
-SELECT n.id FROM notifications n
- WHERE n.id = ANY($1::uuid[]) AND ({EVER} OR $2::boolean AND n.state IN ('sent', 'delivered', 'bounced'))
-"""
-
 OF_DEAD_LETTERS: Final = f"""
 SELECT count(DISTINCT n.id) FROM dead_letters d JOIN notifications n ON n.id = d.notification_id
  WHERE d.id = ANY($1::uuid[]) AND ({EVER} OR $2::boolean AND n.state IN ('sent', 'delivered', 'bounced'))
 """
-
-
-async def doubtful(connection: Connection, ids: Sequence[UUID], *, to_all: bool) -> frozenset[UUID]:
-    """Those of these notifications that may arrive a second time if they are sent again.
-
-    Args:
-        to_all: Whether also to recipients known to have it.
-    """
-    rows = await connection.fetch(DOUBTFUL, ids, to_all) if ids else []
-    return frozenset(row["id"] for row in rows)
