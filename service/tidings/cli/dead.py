@@ -74,11 +74,18 @@ def groups(
     found = ask(lambda backend: lookup.groups(backend, query, limit, cursor))
     if as_json:
         print_json(found)
-    elif not found.data:
+        return
+    if found.data:
+        out.print(groups_table(found.data, datetime.now(UTC)))
+    elif found.searched_since is None:
         narrowed = cursor is not None or query.narrowed.states != (DeadLetterState.OPEN,)
         _print_no_match(query, narrowed=narrowed)
-    else:
-        out.print(groups_table(found.data, datetime.now(UTC)))
+    if found.searched_since is not None:
+        since = found.searched_since.isoformat()
+        err.print(
+            f"[dim]Counted only dead letters since {since}; --until {since} counts older ones.[/]"
+        )
+    if found.data:
         print_next_page(found)
         for way in group_next_steps([view.group.reason for view in found.data]):
             err.print(f"[dim]{way}[/]")

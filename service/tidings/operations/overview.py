@@ -71,7 +71,7 @@ async def see(backend: Backend, request: StatisticsRequest) -> OverviewView:
     query = DeadLetterQuery.read(tenant=choice.tenant, test=choice.test)
     numbers, open_groups, scheduling = await asyncio.gather(
         look(backend, request),
-        _if_available(groups(backend, query, LARGEST)),
+        _if_available(groups(backend, query, LARGEST, patience=0)),
         _if_available(dispatching.show(backend)) if request.queues else _nothing(),
     )
     found = None if open_groups is None else open_groups.data

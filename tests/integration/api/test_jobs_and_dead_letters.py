@@ -13,6 +13,8 @@ from tests.support.api_rig import ApiRig
 from tests.support.stored_dead_letters import store_dead_letter
 from tests.support.worker_rig import eventually
 
+from tidings.ledger.dead_letters import groups, matching_groups
+from tidings.ledger.steps import TimeLimit
 from tidings.operations.jobs import results
 from tidings.operations.jobs.hosting import JobHost
 from tidings.runtime.background import end
@@ -62,6 +64,24 @@ async def test_groups_tell_how_many_since_when_and_their_trend(api: ApiRig, key:
         path = f"/v1/dead-letters/groups?fingerprint=bb02&{filters}"
         for group in (await api.ask("GET", path, key)).data["data"]:
             assert group["trend"]["bucket_seconds"] == 86_400
+
+
+async def test_groups_of_closed_ones_tell_how_far_back_they_are_counted(
+    api: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await api.key("read", tenant="closed")
+    path = "/v1/dead-letters/groups?state=discarded"
+    for group in ("bb03", "bb03", "bb04"):
+        await made(api, "closed", group)
+        await api.execute("UPDATE dead_letters SET state = 'discarded' WHERE tenant = 'closed'")
+    assert (await api.ask("GET", path, key)).data["searched_since"] is None
+    monkeypatch.setattr(matching_groups, "LOOKED_AT", 2)
+    monkeypatch.setattr(groups, "TimeLimit", lambda _: TimeLimit(0))
+    first = (await api.ask("GET", path, key)).data
+    assert [group["count"] for group in first["data"]] == [1, 1]
+    until = first["searched_since"].replace("+", "%2B")
+    rest = (await api.ask("GET", f"{path}&until={until}", key)).data
+    assert [(group["fingerprint"], group["count"]) for group in rest["data"]] == [("bb03", 1)]
 
 
 async def test_a_dead_letter_is_masked_unless_somebody_reveals_it_which_is_recorded(

@@ -11,6 +11,7 @@ from tests.support.console_rig import ConsoleRig, Person, Shown
 from tests.support.stored_dead_letters import store_dead_letter
 
 from tidings.console.pages import failures
+from tidings.ledger.dead_letters import matching_groups
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -71,6 +72,32 @@ async def test_what_does_not_match_is_left_out_and_a_wrong_filter_says_so(
     ):
         for path in ("/failures", "/failures/ab02"):
             assert words in (await person.get(f"{path}?{query}")).text, (path, query)
+
+
+async def test_closed_ones_are_counted_among_the_newest_and_older_ones_by_a_link(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching_groups, "LOOKED_AT", 2)
+    for _ in range(3):
+        await stored(console, "ab05", tenant="closed", reason="exhausted")
+        await stored(console, "ab06", tenant="closed")
+    close = (
+        "UPDATE dead_letters SET state = 'discarded', dead_lettered_at = now() + CASE fingerprint WHEN 'ab05' THEN 1 ELSE 2 END"
+        " * interval '1 hour' WHERE tenant = 'closed'"
+    )
+    await console.api.execute(close)
+    person = await operator(console, tenant="closed")
+    shown = await person.get("/failures?state=discarded&reason=rejected")
+    assert "Dead letters, discarded, by fault: 3 dead letters in 1 group" in shown.text
+    shown = await person.get("/failures?state=discarded&reason=exhausted")
+    assert "None of those looked at match." in shown.text
+    assert "older dead letters were not looked at" in shown.text
+    (older,) = re.findall(r'<a href="/console([^"]*)">Count older ones', shown.html)
+    shown = await person.get(html.unescape(older))
+    assert "Dead letters, discarded, by fault: 3 dead letters in 1 group" in shown.text
+    shown = await person.get("/failures?reason=exhausted")
+    assert "No open dead letters match." in shown.text
+    await console.api.execute("DELETE FROM dead_letters WHERE tenant = 'closed'")
 
 
 async def test_a_filter_that_is_typed_is_in_the_address_and_a_person_is_not(

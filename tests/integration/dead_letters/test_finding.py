@@ -75,7 +75,8 @@ async def test_groups_put_alike_failures_together_the_largest_first(rig: DeadLet
         await rig.dead_letters(4)
     async with rig.ledger() as ledger:
         wanted = DeadLetterFilter(states=(DeadLetterState.OPEN,))
-        groups = await ledger.dead_letters.groups.largest(wanted, 10, now=datetime.now(UTC))
+        found = await ledger.dead_letters.groups.largest(wanted, 10, now=datetime.now(UTC))
+    groups = found.groups
     assert [(group.dead_letters, group.code) for group in groups] == [(3, "550 5.1.1"), (1, "552")]
     assert groups[0].message.startswith("no such user")
 

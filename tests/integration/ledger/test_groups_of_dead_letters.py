@@ -47,7 +47,7 @@ async def add(
 async def largest(
     ledger: LedgerRig, wanted: DeadLetterFilter = OPEN, limit: int = 10
 ) -> Sequence[DeadLetterGroup]:
-    return await DeadLetterGrouping(ledger.database).largest(wanted, limit, now=NOW)
+    return (await DeadLetterGrouping(ledger.database).largest(wanted, limit, now=NOW)).groups
 
 
 def numbers(found: Sequence[DeadLetterGroup]) -> dict[str, int]:
@@ -236,9 +236,8 @@ async def test_the_groups_continue_behind_the_last_one_of_a_page(
         await add(ledger_alone, group, 1.0, tenant="shop", category="otp")
     await ledger_alone.execute("UPDATE dead_letters SET user_id = 'u1'")
     names, after = [], None
-    while found := await DeadLetterGrouping(ledger_alone.database).largest(
-        wanted(**filters), 2, after, now=NOW
-    ):
+    grouping = DeadLetterGrouping(ledger_alone.database)
+    while found := (await grouping.largest(wanted(**filters), 2, after, now=NOW)).groups:
         names += [group.fingerprint for group in found]
         after = GroupPosition(found[-1].dead_letters, found[-1].fingerprint)
     assert names == ["bb", "aa", "cc", "ee", "dd"]

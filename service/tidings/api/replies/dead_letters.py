@@ -141,7 +141,7 @@ class DeadLetterGroupReply(ReplyModel):
     error_message: str
     """Of the newest."""
     first_at: AwareDatetime
-    """When the oldest was dead-lettered."""
+    """When the oldest was dead-lettered; the beginning of that hour while many of it are closed already."""
     last_at: AwareDatetime
     """When the newest was."""
     example_id: UUID
@@ -153,8 +153,11 @@ class DeadLetterGroupReply(ReplyModel):
     """Likewise."""
 
 
-class DeadLetterGroupPageReply(PageReply[DeadLetterGroupReply]):
+class DeadLetterGroupPageReply(PageReply[DeadLetterGroupReply], use_attribute_docstrings=True):
     """Groups, the largest first."""
+
+    searched_since: AwareDatetime | None
+    """Dead letters that came before were not looked at, and are not counted; null if all were."""
 
 
 DEAD_LETTER: Final[dict[str, Any]] = {

@@ -169,7 +169,8 @@ ROUTES: Final = (
         summary="Group dead letters by cause, most frequent first",
         description=(
             "Open dead letters are counted by rollups, exactly, and as fast with millions of them; `since` and `until` then "
-            "mean whole hours. With another state, of tests, or with a user, an entity or a recipient, those that match are counted. "
+            "mean whole hours. With another state, of tests, or with a user, an entity or a recipient, those that match are counted, newest "
+            "first, for half a second: those that came before `searched_since` are not counted, and `until` set to it counts them. "
             "`trend` is by hour for periods up to two days (the last one if `since` is left out), else by day. A group whose count "
             "changes between two pages may be on both or on none."
         ),
@@ -177,7 +178,9 @@ ROUTES: Final = (
         query_model=DeadLetterGroupsQuery,
         replies={
             200: Documented(
-                "The largest groups", DeadLetterGroupPageReply, page_example(GROUP, None)
+                "The largest groups",
+                DeadLetterGroupPageReply,
+                {**page_example(GROUP, None), "searched_since": None},
             )
         },
     ),

@@ -13,10 +13,12 @@ from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import InvalidRequest, NotFound
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations.dead_letters import lookup, notes, owners
-from tidings.operations.dead_letters.lookup import DeadLetterGroupView, DeadLetterListRequest
+from tidings.operations.dead_letters.lookup import (
+    DeadLetterGroupPage,
+    DeadLetterListRequest,
+)
 from tidings.operations.dead_letters.notes import GroupNote, GroupRequest
 from tidings.operations.dead_letters.owners import GroupOwner
-from tidings.operations.pages import PageView
 from tidings.operations.scopes import Scope
 
 GROUPS: Final = 100
@@ -42,17 +44,21 @@ async def groups_page(visit: Visit, *, problem: str = "", status: int = 200) -> 
     """
     bar = filter_names(visit, "/failures").bar(visit)
     status = 422 if bar.problem else status
-    page: PageView[DeadLetterGroupView] = PageView(())
+    page = DeadLetterGroupPage(())
     choice, cursor = DeadLetterChoice({}, (), visit.test), visit.query("cursor") or None
     try:
         choice = DeadLetterChoice.read(visit)
-        page = await lookup.groups(visit.backend, choice.query(), GROUPS, cursor)
+        page = await lookup.groups(visit.backend, choice.query(), GROUPS, cursor, patience=0)
     except InvalidRequest as invalid:
         bar, status = replace(bar, problem=f"{invalid.field}: {invalid}"), 422
     states = [state.value for state in choice.states]
     values = {
         "filters": bar,
         "kept": _query(bar),
+        "states": states,
+        "of_open": states in ([], [DeadLetterState.OPEN]),
+        "searched_since": page.searched_since,
+        "older": page.searched_since and page.searched_since.isoformat(),
         "groups": page.data,
         "next_cursor": page.next_cursor,
         "in_parts": bool(cursor or page.next_cursor),
@@ -103,7 +109,7 @@ async def group_page(
     bar = filter_names(visit, f"/failures/{fingerprint}").bar(visit)
     status = 422 if bar.problem else status
     group = choice = DeadLetterChoice.of_group(visit, fingerprint)
-    view, noted, owned = await _found(visit, group)
+    found, noted, owned = await _found(visit, group)
     page, matching = None, None
     try:
         choice = DeadLetterChoice.read(visit, fingerprint)
@@ -112,18 +118,19 @@ async def group_page(
         page = await lookup.list_(
             visit.backend, DeadLetterListRequest(wanted, DEAD_LETTERS, cursor=cursor)
         )
-        matching = view if choice == group else await _open(visit, choice)
+        matching = found if choice == group else await _open(visit, choice)
     except InvalidRequest as invalid:
         bar, status = replace(bar, problem=f"{invalid.field}: {invalid}"), 422
     values = {
         "fingerprint": fingerprint,
         "kept": _query(bar),
         "filters": bar,
-        "view": view,
+        "view": found.data[0] if found.data else None,
+        "at_least": found.searched_since is not None,
         "notes": noted,
         "owners": owned,
         "page": page,
-        "count": matching.group.dead_letters if matching else 0,
+        "count": _count(matching),
         "problem": problem,
         "typed": visit.form,
         **_equivalents(visit, choice, fingerprint),
@@ -174,22 +181,29 @@ def _equivalents(visit: Visit, choice: DeadLetterChoice, fingerprint: str) -> di
     }
 
 
-async def _open(visit: Visit, choice: DeadLetterChoice) -> DeadLetterGroupView | None:
-    """The open dead letters of a group that match; None if there are none."""
-    found = await lookup.groups(visit.backend, replace(choice, states=()).query(), 1)
-    return found.data[0] if found.data else None
+async def _open(visit: Visit, choice: DeadLetterChoice) -> DeadLetterGroupPage:
+    """The open dead letters of a group that match; empty if there are none."""
+    return await lookup.groups(visit.backend, replace(choice, states=()).query(), 1, patience=0)
+
+
+def _count(matching: DeadLetterGroupPage | None) -> int | None:
+    """How many open ones match; None if not all were looked at."""
+    if matching is None or matching.searched_since is not None:
+        return None
+    return sum(view.group.dead_letters for view in matching.data)
 
 
 async def _found(
     visit: Visit, group: DeadLetterChoice
-) -> tuple[DeadLetterGroupView | None, Sequence[GroupNote], Sequence[GroupOwner]]:
-    """A group with its notes and owners; None in its place if none of its dead letters is open any more."""
+) -> tuple[DeadLetterGroupPage, Sequence[GroupNote], Sequence[GroupOwner]]:
+    """A group with its notes and owners; an empty page if none of its dead letters is open any more."""
     fingerprint = group.values["fingerprint"]
     request = GroupRequest(fingerprint, visit.tenant)
     if not re.fullmatch(r"[0-9a-f]{1,64}", fingerprint):
         raise NotFound(f"there is no group {fingerprint[:64]}")
-    if (view := await _open(visit, group)) is not None and view.group.fingerprint == fingerprint:
-        return view, view.notes, view.owners
+    found = await _open(visit, group)
+    if found.data and (view := found.data[0]).group.fingerprint == fingerprint:
+        return found, view.notes, view.owners
     closed = await lookup.list_(
         visit.backend, DeadLetterListRequest(group.query(*DeadLetterState), 1)
     )
@@ -198,7 +212,7 @@ async def _found(
             id_ = IdPrefix.parse(str(dead_letter.id))
             newest = await lookup.show(visit.backend, id_, reveal=False, tenant=visit.tenant)
             owned = [] if visit.test else await owners.of_group(visit.backend, request)
-            return None, newest.group_notes, owned
+            return DeadLetterGroupPage(()), newest.group_notes, owned
     raise NotFound(f"there is no group {fingerprint}")
 
 

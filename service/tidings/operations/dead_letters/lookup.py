@@ -19,6 +19,7 @@ from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.dead_letters.trends import Trend
 from tidings.ledger.notifications.details import Recipient
 from tidings.ledger.positions import Position
+from tidings.ledger.steps import PATIENCE
 from tidings.operations import cursors
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.body import MalformedEdit, checked
@@ -36,6 +37,7 @@ from tidings_events.weight import too_heavy
 
 __all__ = [
     "DeadLetterGroup",
+    "DeadLetterGroupPage",
     "DeadLetterGroupView",
     "DeadLetterListRequest",
     "Trend",
@@ -85,6 +87,14 @@ class DeadLetterGroupView:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetterGroupPage(PageView[DeadLetterGroupView]):
+    """Groups, the largest first."""
+
+    searched_since: datetime | None = None
+    """Dead letters that came before were not looked at, and are not counted; None: all were."""
+
+
 async def list_(backend: Backend, request: DeadLetterListRequest) -> PageView[DeadLetterView]:
     """The newest that match.
 
@@ -106,9 +116,21 @@ async def list_(backend: Backend, request: DeadLetterListRequest) -> PageView[De
 
 
 async def groups(
-    backend: Backend, query: DeadLetterQuery, limit: int, cursor: str | None = None
-) -> PageView[DeadLetterGroupView]:
+    backend: Backend,
+    query: DeadLetterQuery,
+    limit: int,
+    cursor: str | None = None,
+    *,
+    patience: float | None = PATIENCE,
+) -> DeadLetterGroupPage:
     """The largest groups that match; of open dead letters if the query names no state.
+
+    Args:
+        backend: The connections.
+        query: Which dead letters.
+        limit: At most so many groups.
+        cursor: As the page before has it.
+        patience: As for `DeadLetterGrouping.largest`.
 
     Raises:
         InvalidRequest: The cursor is of another list.
@@ -117,7 +139,10 @@ async def groups(
     states = query.narrowed.states or (DeadLetterState.OPEN,)
     wanted = await query.resolved(dead_letters.search, *states)
     after = None if cursor is None else cursors.decode(cursor, wanted, _place)
-    found = await dead_letters.groups.largest(wanted, limit + 1, after, now=datetime.now(UTC))
+    counted = await dead_letters.groups.largest(
+        wanted, limit + 1, after, now=datetime.now(UTC), patience=patience
+    )
+    found = counted.groups
     # Operators keep notes on groups of what is no test.
     names = [] if wanted.test else [group.fingerprint for group in found]
     tenant = query.narrowed.tenant
@@ -131,7 +156,8 @@ async def groups(
     def place(last: DeadLetterGroup) -> str:
         return cursors.encode(f"{last.dead_letters} {last.fingerprint}", wanted)
 
-    return page_of(found, limit, view, place)
+    page = page_of(found, limit, view, place)
+    return DeadLetterGroupPage(page.data, page.next_cursor, counted.searched_since)
 
 
 def _place(text: str) -> GroupPosition:

@@ -1,0 +1,26 @@
+"""`tidings dead groups` says which dead letters it did not count, and how to count them."""
+
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from tidings.cli import dead
+from tidings.cli.main import app
+from tidings.operations.dead_letters.lookup import DeadLetterGroupPage
+
+SINCE = datetime(2026, 11, 29, 17, 31, 2, 400_001, UTC)
+
+
+@pytest.mark.parametrize("searched_since", [SINCE, None])
+def test_an_empty_list_of_groups_says_whether_all_were_looked_at(
+    monkeypatch: pytest.MonkeyPatch, searched_since: datetime | None
+) -> None:
+    monkeypatch.setattr(dead, "ask", lambda _: DeadLetterGroupPage((), None, searched_since))
+    shown = CliRunner().invoke(app, ["dead", "groups", "--state", "discarded"])
+    text = " ".join(shown.stderr.split())
+    assert shown.exit_code == 0
+    assert ("--until 2026-11-29T17:31:02.400001+00:00 counts older ones" in text) is bool(
+        searched_since
+    )
+    assert ("No matches." in text) is (searched_since is None), text
