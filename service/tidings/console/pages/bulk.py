@@ -1,4 +1,4 @@
-"""Bulk actions on dead letters: those that are ticked, or all that match, become a job that waits to be confirmed."""
+"""Actions on many dead letters: those that are ticked, or all that match, become a job that waits to be confirmed."""
 
 from contextlib import suppress
 from typing import Final

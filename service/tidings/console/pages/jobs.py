@@ -1,4 +1,4 @@
-"""Jobs: bulk actions that wait to be confirmed, run, or have ended; with their progress and results."""
+"""Jobs: actions on many that wait to be confirmed, run, or have ended; with their progress and results."""
 
 from collections.abc import Mapping
 from contextlib import suppress
