@@ -39,15 +39,17 @@ def who(
     view = ask(lambda backend: people.look_up(backend, actor(), request))
     if as_json:
         print_json(view)
-    elif view.received:
-        _print(view)
     else:
+        show(view)
+
+
+def show(view: PersonView) -> None:
+    """Print what a person got, or that it was not found."""
+    if not view.received and not view.more:
         err.print(
             f"Nothing was sent to this person in the last {DAYS} days. An address has to be written as it was published."
         )
-
-
-def _print(view: PersonView) -> None:
+        return
     for received in view.received:
         out.print(_lines(received, datetime.now(UTC)))
     if len(view.users) > 1:
@@ -57,7 +59,8 @@ def _print(view: PersonView) -> None:
         unread, unseen = view.inbox.counts.unread, view.inbox.counts.unseen
         err.print(f"[dim]{counted(unread, 'unread message')} in the inbox, {unseen} unseen.[/]")
     if view.more:
-        err.print("[dim]There may be older ones: `tidings list` has all.[/]")
+        none = "" if view.received else "Nothing was found in the time that this has. "
+        err.print(f"[dim]{none}There may be older ones: `tidings list` has all.[/]")
 
 
 def _lines(received: ReceivedView, now: datetime) -> str:

@@ -18,6 +18,9 @@ from tidings.delivery.attempt import Lane
 from tidings.delivery.outcome import Failure, Outcome, Reason, Sent, Undeliverable
 from tidings.delivery.states import State
 from tidings.ledger.inbox.messages import InboxUser
+from tidings.ledger.notifications import search
+from tidings.operations import people
+from tidings.operations.notifications import Bounds
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -156,6 +159,27 @@ async def test_an_address_of_several_users_asks_which_is_meant(
     page = await person.send("/people", person=address)
     assert "These are for 2 users" in page.text
     assert 'name="person" value="bob"' in page.html
+
+
+async def test_nobody_is_told_that_nothing_was_sent_before_all_was_looked_through(
+    console: ConsoleRig, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, user = a_tenant(), f"user-{uuid4().hex[:8]}"
+    older = await ended(rig, SENT, days_ago=3, tenant=tenant, user_id=user)
+    for _ in range(3):
+        await ended(rig, SENT, tenant=a_tenant(), user_id=user)
+    monkeypatch.setattr(people, "SEARCH", Bounds(patience=0, step=search.SCATTER))
+    person = await console.person("read", tenant=tenant)
+    await person.get("/people")
+    page = await person.send("/people", person=user)
+    assert "Nothing was sent" not in page.text
+    assert "Nothing was found in the time that a page has" in page.text
+    page = await person.send("/notifications/find", add=user)
+    assert str(older) in page.html
+    monkeypatch.undo()
+    page = await person.send("/people", person=user)
+    assert str(older) in page.html
+    assert "Look through all" not in page.text
 
 
 async def test_nobody_finds_people_of_another_tenant_or_live_ones_with_a_test_key(
