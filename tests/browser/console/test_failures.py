@@ -1,6 +1,9 @@
 """Failures in a browser: by keys alone, and what is checked while one types."""
 
+import asyncio
+
 import pytest
+from playwright.async_api import Route
 from tests.browser.console.conftest import Desk
 from tests.support.stored_dead_letters import store_dead_letter
 
@@ -60,3 +63,23 @@ async def test_dead_letters_are_found_ticked_edited_and_replayed_by_keys_alone(d
         await page.fill("[name=note]", "she called")
         await page.click("text=Store and send")
         await page.wait_for_url("**/console/jobs/*")
+
+
+async def test_what_has_the_focus_stays_in_sight_when_a_difference_appears(desk: Desk) -> None:
+    dead_letter = await store_dead_letter(desk.rig.api, "cc99")
+    released, height = asyncio.Event(), 500
+    async with desk.sitting(viewport={"width": 1280, "height": height}) as page:
+        await page.route("**/check", lambda route: _after(released, route))
+        await page.goto(f"/console/failures/dead-letters/{dead_letter}/edit")
+        await page.fill("[name='field.recipient']", "nobody")
+        await page.focus("[value=check]")
+        await page.eval_on_selector("[value=check]", "(it) => it.scrollIntoView({ block: 'end' })")
+        released.set()
+        await page.wait_for_selector("[data-problems] >> text=is not an email address")
+        bottom = "(it) => it.getBoundingClientRect().bottom"
+        assert await page.eval_on_selector("[value=check]", bottom) <= height
+
+
+async def _after(event: asyncio.Event, route: Route) -> None:
+    await event.wait()
+    await route.continue_()

@@ -276,6 +276,7 @@ async function check(form, source) {
   const shown = (changes ?? ['Nothing yet.']).filter((text) => !/^(---|\+\+\+|@@)/.test(text));
   form.querySelector('[data-changes]').replaceChildren(...shown.map(
     (text) => line(text[0] === '+' ? 'ins' : text[0] === '-' ? 'del' : 'span', text)));
+  if (form.contains(document.activeElement)) document.activeElement.scrollIntoView({ block: 'nearest' }); // it may have been pushed out of sight
 }
 let pause;
 document.addEventListener('input', ({ target }) => {
