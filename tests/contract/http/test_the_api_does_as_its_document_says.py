@@ -19,6 +19,8 @@ from tidings.operations import sessions
 from tidings.operations.actor import Actor
 from tidings.operations.sessions import OpenSessionRequest
 
+EXAMPLES = os.environ.get("API_EXAMPLES", "3")
+"""Random requests to each route, after the systematic ones."""
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 ROOT = Path(__file__).parents[3]
 SCHEMATHESIS = Path(sys.executable).with_name("st")
@@ -38,6 +40,7 @@ async def test_every_route_answers_as_documented_whatever_it_is_sent(
         process = await asyncio.create_subprocess_exec(
             *(SCHEMATHESIS, "--no-color", "--config-file", CONFIG),
             *("run", f"http://127.0.0.1:{api.api.port}/openapi.json"),
+            *("--max-examples", EXAMPLES),
             env={**os.environ, **variables, "COLUMNS": "200", "PYTHONPATH": str(ROOT)},
             cwd=tmp_path, stdout=written, stderr=STDOUT,
         )  # fmt: skip

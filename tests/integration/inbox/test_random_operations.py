@@ -31,7 +31,7 @@ from tests.support.inbox_operations import Operations
 log = structlog.get_logger(__name__)
 
 HOW: Final = dict(word.split("=") for word in os.environ.get("INBOX_TEST", "").split())
-COUNT: Final = int(HOW.get("operations", "3000"))
+COUNT: Final = int(HOW.get("operations", "1500"))
 SEED: Final = int(HOW.get("seed", random.SystemRandom().getrandbits(32)))
 PLAYERS: Final = 12
 OWNERS: Final = [Owner(tenant, user) for tenant in ("default", "acme") for user in ("ada", "bob")]
