@@ -12,7 +12,7 @@ def machine() -> dict[str, str]:
     return {
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),
-        "memory": f"{_memory_gb():.0f} GB",
+        "memory": f"{memory_gb():.0f} GB",
         "system": _system(),
         "kernel": platform.release(),
         "load before": f"{os.getloadavg()[0]:.1f}",
@@ -51,7 +51,8 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _memory_gb() -> float:
+def memory_gb() -> float:
+    """All there is, in GiB."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024**3
 
 

@@ -28,7 +28,9 @@ METHOD = """\
   measured once.
 - Everyone gets the same JSON, in the envelope of its own protocol, and validates it with the same pydantic
   model. The ledger is emptied and PostgreSQL checkpointed before each measurement. PostgreSQL runs with
-  fsync on, all queues are quorum queues, all messages are persistent, and logs are at warning.
+  fsync on and what docs/operations.md advises: a quarter of the memory (here at most 2 GB) as
+  `shared_buffers`, and `max_wal_size` of 4 GB. All queues are quorum queues, all messages are
+  persistent, and logs are at warning.
 - A rate is the slope of the queue's depth from the first tenth (at most 2,000) to the last twentieth, or for
   10 s (8 s in W6 and W7). Rows are counted afterwards: who takes messages without recording them has no result.
 - CPU is that of the contender's whole process tree, from /proc, without RabbitMQ and PostgreSQL, which share

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import asyncpg
 
+from benchmarks.machine import memory_gb
 from tidings.ledger import migrate
 from tidings_local.management import Management
 from tidings_local.stack import Stack
@@ -38,6 +39,11 @@ CREATE TABLE IF NOT EXISTS peer_attempts (
 );
 """
 """What the peers record: the same facts, without the rest that Tidings keeps of a notification."""
+
+ADVISED: Final = {"max_wal_size": "4GB", "shared_buffers": "{quarter}MB"}
+"""Settings that docs/operations.md advises for production; what PostgreSQL has here else is for a laptop."""
+MOST_BUFFERS: Final = 2048
+"""Megabytes."""
 
 EMPTY: Final = """
 TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters, dead_letter_deltas, dead_letter_hours,
@@ -95,7 +101,14 @@ class Servers:
         return self._stack.rabbitmq.url(vhost)
 
     def _prepare(self) -> None:
-        url = self._stack.postgresql.url()
+        postgresql = self._stack.postgresql
+        quarter = min(int(memory_gb() * 1024 / 4), MOST_BUFFERS)
+        for name, value in ADVISED.items():
+            setting = value.format(quarter=quarter)
+            asyncio.run(_run(postgresql.url(), f"ALTER SYSTEM SET {name} = '{setting}'", ()))
+        postgresql.stop()
+        postgresql.start()
+        url = postgresql.url()
         asyncio.run(_run(url, f'DROP DATABASE IF EXISTS "{DATABASE}"', ()))
         asyncio.run(_run(url, f'CREATE DATABASE "{DATABASE}"', ()))
         asyncio.run(migrate(self.database_url))
