@@ -212,18 +212,21 @@ def refusal(
     Args:
         force: Whether the dead letter may have been replayed before, and the notification sent.
     """
-    its = f"its notification is {status.state}"
     if status.state not in FINISHED:
-        return RefusedReplay(ReplayRefusal.UNDER_WAY, its)
+        return RefusedReplay(ReplayRefusal.UNDER_WAY, _its(status))
     if not may_become(status.state, State.QUEUED):
-        return RefusedReplay(ReplayRefusal.ENDED, its)
+        return RefusedReplay(ReplayRefusal.ENDED, _its(status))
     if force:
         return None
     if not status.replayable:
-        return RefusedReplay(ReplayRefusal.SENT, its)
+        return RefusedReplay(ReplayRefusal.SENT, _its(status))
     if status.epoch > dead_letter_epoch:
         return RefusedReplay(
             ReplayRefusal.NEWER_EPOCH,
             f"its notification was replayed since and is {status.state}",
         )
     return None
+
+
+def _its(status: NotificationStatus) -> str:
+    return f"its notification is {status.state}"

@@ -125,6 +125,9 @@ class DeadLetter:
         return self.attempt if self.origin is Origin.WORKER else self.attempt - 1
 
 
+_PRIORITIES: Final = frozenset(Priority)
+
+
 def lane_of(
     notification: Notification | None,
     routing_key: str,
@@ -137,7 +140,7 @@ def lane_of(
     """
     channel, _, rest = routing_key.removeprefix("tidings.").partition(".")
     priority = rest.partition(".")[0]
-    known = priority in set(Priority)
+    known = priority in _PRIORITIES
     if notification is None:
         fallback = priority if known else Priority.NORMAL.value
         named = (
