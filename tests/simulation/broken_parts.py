@@ -292,14 +292,14 @@ BROKEN = {
     "a full mailbox taken for a provider that is down": Broken(
         Parts(provider=TakesRecipientsForItself), "though the provider answered everybody", 21
     ),
-    "acknowledged before it is recorded": Broken(Parts(channel=AcknowledgedAtOnce), "C: ", 99),
+    "acknowledged before it is recorded": Broken(Parts(channel=AcknowledgedAtOnce), "C: ", 182),
     "recorded before it is sent": Broken(claiming(_recorded_before_it_is_sent), "it was not"),
     "passed on without a confirm": Broken(Parts(channel=Unconfirmed), "C: ", 31),
     "at_most_once taken for at_least_once": Broken(
         Parts(guarantee=Guarantee.AT_LEAST_ONCE), "under at_most_once"
     ),
     "recorded without its lease": Broken(
-        without(records.RECORD, _whoever_holds_it), "under another's lease", 114
+        without(records.RECORD, _whoever_holds_it), "under another's lease", 140
     ),
     "claimed although it is sent": Broken(
         without(claims.CLAIM, _disguised("sent", state="queued", attempt=0)), "C: "
@@ -311,7 +311,7 @@ BROKEN = {
         without(claims.CLAIM, _disguised("sending", lease_until=datetime(2000, 1, 1, tzinfo=UTC))),
         "under its lease",
     ),
-    "never a possible duplicate": Broken(without(claims.CLAIM, _never_doubts), "D: ", 42),
+    "never a possible duplicate": Broken(without(claims.CLAIM, _never_doubts), "D: ", 52),
     "a lost reply is forgotten after the next attempt": Broken(
         without(records.RECORD, _doubts_only_the_last_attempt),
         "says the ledger; it was sent",
@@ -321,10 +321,10 @@ BROKEN = {
         without(claims.LOOK_UP, _forgets_what_was_recorded, looking=False), "C: ", 92
     ),
     "a lost reply taken for a lost lease": Broken(
-        without(records.LATE, _knows_no_lost_reply), "C: ", 312
+        without(records.LATE, _knows_no_lost_reply), "C: ", 358
     ),
     "taken out of the outbox before it is confirmed": Broken(
-        without(dispatch.TAKE, _published_when_taken, looking=False), "is left queued", 359
+        without(dispatch.TAKE, _published_when_taken, looking=False), "is left queued", 397
     ),
     "an idempotency key that is forgotten": Broken(
         without(idempotency.REMEMBER_KEYS, _nobody_came_first), "same idempotency key", 31
@@ -347,16 +347,16 @@ BROKEN = {
         125,
     ),
     "given up as its last error says, whatever came before": Broken(
-        recording(_denies_what_may_have_been), "and may have been sent", 42
+        recording(_denies_what_may_have_been), "and may have been sent", 84
     ),
     "expired, whatever may have been sent": Broken(
-        recording(_expires_before_it_doubts), "and may have been sent", 138
+        recording(_expires_before_it_doubts), "and may have been sent", 356
     ),
     "claimed for a message with other content": Broken(
         without(claims.CLAIM, _whatever_it_says), "with other content than the ledger has", 110
     ),
     "called off, whatever may have been sent": Broken(
-        without(changes.CANCEL, _whatever_may_have_been), "and may have been sent", 841
+        without(changes.CANCEL, _whatever_may_have_been), "and may have been sent", 1196
     ),
     "called off while it is sent": Broken(
         without(changes.CANCEL, _whatever_its_state), "to cancelled"
