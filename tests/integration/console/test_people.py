@@ -145,7 +145,9 @@ async def test_a_person_is_reached_from_a_notification_without_being_revealed(
     other = await console.person("read", tenant=a_tenant())
     await other.get("/people")
     assert (await other.send(f"/notifications/{ids[0]}/person")).status == 404
-    assert (await other.get(page.path.removeprefix("/console"))).status == 404
+    page = await other.get(page.path.removeprefix("/console"))
+    assert (page.status, "looked up in another session" in page.text) == (404, True)
+    assert 'name="person"' in page.html  # to type it again
 
 
 async def test_an_address_of_several_users_asks_which_is_meant(

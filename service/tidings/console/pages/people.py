@@ -6,7 +6,6 @@ from urllib.parse import quote
 from tidings.console.equivalents import command, curl
 from tidings.console.page import ConsolePage, Html, SeeOther, Visit
 from tidings.console.sealing import opened, sealed
-from tidings.delivery.errors import NotFound
 from tidings.operations import people
 from tidings.operations.people import PersonRequest
 
@@ -49,7 +48,8 @@ async def _find(visit: Visit) -> SeeOther | Html:
 async def _show(visit: Visit) -> Html:
     reference = opened(visit.visitor, visit.path["person"], PURPOSE)
     if reference is None:
-        raise NotFound("this person was looked up in another session: type the address again")
+        problem = "This person was looked up in another session: type the address again."
+        return Html("people/find.html", {"problem": problem}, 404)
     typed = reference.startswith(TYPED)
     text = reference.removeprefix(TYPED if typed else HIDDEN)
     request = PersonRequest(text, visit.tenant, visit.test)
