@@ -16,6 +16,7 @@ from tidings.ledger.operators.open_hours import (
     CLOSED,
     FIRST,
     LAST,
+    UNFOLDED,
     first_hour,
     last_hour,
 )
@@ -60,11 +61,11 @@ SELECT d.id, d.dead_lettered_at AS at FROM dead_letters d
 PASSED_BY: Final = 200
 """Closed dead letters of an hour that are passed by, at most, to find the oldest open one of a group."""
 _GROUPS: Final = """
-WITH {changed}counted AS ({counted}), largest AS (
+WITH {unfolded}counted AS ({counted}), largest AS (
     SELECT fingerprint, sum(count)::bigint AS dead_letters FROM counted GROUP BY 1
     HAVING $6::bigint IS NULL OR sum(count) < $6 OR (sum(count) = $6 AND fingerprint > $7::text)
      ORDER BY 2 DESC, 1 LIMIT $5
-), spans AS ({spans}), found AS (
+), {changed}spans AS ({spans}), found AS (
     SELECT fingerprint, dead_letters, max(newest.at) AS last_at, (array_agg(newest.id ORDER BY newest.at DESC))[1] AS example,
            min(coalesce(CASE WHEN s.closed <= {passed_by} THEN (SELECT at FROM ({oldest}) AS oldest) END, s.first)) AS first_at
       FROM largest JOIN spans s USING (fingerprint), LATERAL ({newest}) AS newest
@@ -77,10 +78,13 @@ SELECT found.*, d.channel, d.reason, d.kind, d.code, d.message FROM found JOIN d
 has to do."""
 
 
-def _groups(counted: str, spans: str, *, changed: str = "", category: str = "true") -> str:
+def _groups(
+    counted: str, spans: str, *, unfolded: str = "", changed: str = "", category: str = "true"
+) -> str:
     oldest = _ONE.format(direction="ASC", category=category, until="s.first + interval '1 hour'")
     newest = _ONE.format(direction="DESC", category=category, until="s.last")
     return _GROUPS.format(
+        unfolded=unfolded,
         changed=changed,
         counted=counted,
         spans=spans,
@@ -90,7 +94,12 @@ def _groups(counted: str, spans: str, *, changed: str = "", category: str = "tru
     )
 
 
-OPEN: Final = _groups(_ALL, _SPANS, changed=f"{CHANGED.strip()}, ")
+OPEN: Final = _groups(
+    _ALL,
+    _SPANS,
+    unfolded=f"{UNFOLDED}, ",
+    changed=f"{CHANGED.format(those='fingerprint IN (SELECT fingerprint FROM largest)')}, ",
+)
 """Deltas that are not folded yet count too, so what is committed is counted."""
 OPEN_OF_PERIOD: Final = _groups(_OF_PERIOD, _COUNTED)
 OPEN_OF_CATEGORY: Final = _groups(_OF_CATEGORY, _COUNTED, category="d.category = $10")

@@ -6,12 +6,12 @@ from typing import Final
 
 from tidings.ledger.database import Database
 from tidings.ledger.notifications.filters import OVERDUE
-from tidings.ledger.operators.open_hours import CHANGED, CLOSED, FIRST, first_hour
+from tidings.ledger.operators.open_hours import CHANGED, CLOSED, FIRST, UNFOLDED, first_hour
 
 PASSED_BY: Final = 2_000
 """Closed dead letters of an hour that are passed by, at most, to find the oldest open one of a channel and reason."""
 OPEN: Final = f"""
-WITH {CHANGED.strip()}, counted AS (
+WITH {UNFOLDED}, {CHANGED.format(those="true")}, counted AS (
     SELECT tenant, channel, reason, fingerprint, sum(count)::bigint AS count
       FROM (SELECT tenant, channel, reason, fingerprint, count FROM open_dead_letters
              UNION ALL SELECT tenant, channel, reason, fingerprint, change FROM unfolded) AS counts

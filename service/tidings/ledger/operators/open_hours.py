@@ -6,16 +6,24 @@ for the oldest that is open from the beginning of the index reads all that was c
 
 from typing import Final
 
-CHANGED: Final = """
+UNFOLDED: Final = """
 unfolded AS MATERIALIZED (
     SELECT hour, tenant, channel, reason, fingerprint, sum(change) AS change, sum(arrived) AS arrived
       FROM dead_letter_deltas GROUP BY 1, 2, 3, 4, 5
-), changed AS MATERIALIZED (
-    SELECT hour, tenant, channel, reason, fingerprint, coalesce(h.open, 0) + u.change AS open, coalesce(h.arrived, 0) + u.arrived AS arrived
-      FROM unfolded u LEFT JOIN dead_letter_hours h USING (hour, tenant, channel, reason, fingerprint)
 )
-"""
-"""Common table expressions: deltas that are not folded yet, and the hours that they change as they are with them."""
+""".strip()
+"""A common table expression: deltas that are not folded yet."""
+CHANGED: Final = """
+changed AS MATERIALIZED (
+    SELECT hour, tenant, channel, reason, fingerprint, coalesce(h.open, 0) + u.change AS open, coalesce(h.arrived, 0) + u.arrived AS arrived
+      FROM unfolded u LEFT JOIN LATERAL (
+        SELECT h.open, h.arrived FROM dead_letter_hours h
+         WHERE (h.hour, h.tenant, h.channel, h.reason, h.fingerprint) = (u.hour, u.tenant, u.channel, u.reason, u.fingerprint)
+         LIMIT 1) AS h ON true
+     WHERE {those}
+)
+""".strip()
+"""Another: the hours that these change, as they are with them. `LIMIT` keeps PostgreSQL from reading all hours to join them."""
 
 _OF_CHANGED: Final = """
 SELECT DISTINCT ON (tenant, fingerprint) tenant, fingerprint, hour, arrived - open AS closed
