@@ -38,7 +38,7 @@ async def test_a_channel_is_paused_and_resumed_with_a_reason_that_the_history_ke
     assert "Resume sms" in shown.text
     assert "INC-812, wrong &lt;text&gt;" in shown.html
     [order] = await console.api.fetch(
-        "SELECT actor, note FROM channel_orders WHERE channel = 'sms'"
+        "SELECT actor, note FROM channel_orders WHERE channel = 'sms' AND note LIKE 'INC-812, wrong%'"
     )
     assert order["actor"].startswith("console jane tk_live_")
     again = await person.send("/channels/sms/pause", note="INC-813")

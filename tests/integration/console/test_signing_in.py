@@ -167,12 +167,12 @@ async def test_a_notice_is_seen_by_the_person_and_not_by_the_script_of_another_t
 ) -> None:
     person = await console.person()
     await person.get("/channels")
-    await person.send("/channels/sms/pause", note="INC-1", follow=False)
+    await person.send("/channels/whatsapp/pause", note="INC-1", follow=False)
     script = {"Sec-Fetch-Dest": "empty"}
     async with person.session.get(f"{console.origin}/console/jobs", headers=script) as reply:
-        assert "sms is paused" not in await reply.text()
-    assert "sms is paused; workers follow" in (await person.get("/jobs")).text
-    assert "sms is paused; workers follow" not in (await person.get("/jobs")).text
+        assert "whatsapp is paused" not in await reply.text()
+    assert "whatsapp is paused; workers follow" in (await person.get("/jobs")).text
+    assert "whatsapp is paused; workers follow" not in (await person.get("/jobs")).text
 
 
 async def test_a_slash_too_many_or_too_few_leads_to_no_other_host_or_scheme(
