@@ -15,6 +15,9 @@ async def test_dead_letters_are_found_ticked_edited_and_replayed_by_keys_alone(d
     async with desk.sitting() as page:
         await page.goto("/console/failures")
         await page.fill("#bulk-note", "test data")
+        written = {"key": "Enter", "isComposing": True, "bubbles": True}  # a word of Japanese
+        await page.dispatch_event("#bulk-note", "keydown", written)
+        assert await page.get_attribute("#bulk", "data-sent") is None
         await page.keyboard.press("Enter")  # what is beside the field, not the form's first button
         await page.wait_for_url("**/console/jobs/*")
         assert "Discard" in await page.inner_text("h1")

@@ -164,7 +164,7 @@ function help() {
   dialog.showModal();
 }
 document.addEventListener('keydown', (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector('dialog[open]')) return;
   if (event.target.matches('input:not([type=checkbox], [type=radio]), textarea, select')) {
     if (event.key === 'Escape') event.target.blur();
     // Enter presses the button beside a field, in a form of several.
