@@ -14,7 +14,7 @@ from multidict import CIMultiDictProxy
 from tests.support.api_rig import ApiRig, serving
 
 from tidings.console import Console
-from tidings.console.pages import bulk, outbox
+from tidings.console.pages import bulk, outbox, overview
 from tidings.settings import Settings
 
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
@@ -115,9 +115,9 @@ class ConsoleRig:
 
 @asynccontextmanager
 async def console_serving(settings: Settings) -> AsyncIterator[ConsoleRig]:
-    """A running API with its console, which waits as long as it takes until the items of a job are chosen."""
+    """A running API with its console, which waits as long as it takes: for the items of a job, and for new numbers."""
     with pytest.MonkeyPatch.context() as patch:
-        for page in (bulk, outbox):
+        for page in (bulk, outbox, overview):
             patch.setattr(page, "PATIENCE", 20.0)
         async with _serving(settings) as rig:
             yield rig

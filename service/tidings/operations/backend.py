@@ -12,13 +12,14 @@ from tidings.delivery.inbox import InboxHints, SilentHints
 from tidings.ledger import PostgresLedger
 from tidings.operations.recent_statistics import RecentStatistics
 from tidings.runtime.background import end
-from tidings.runtime.shared_look import SharedLook
+from tidings.runtime.shared_look import SharedLook, SharedLooks
 from tidings.settings import Settings
 
 if TYPE_CHECKING:
     from tidings.broker.connection import BrokerConnection
     from tidings.broker.topology.inspection import Depth
     from tidings.operations.health import ExaminedHealth
+    from tidings.operations.overview import OverviewView
     from tidings.operations.revoked_tokens import RevokedTokens
     from tidings.operations.submissions.intake import Intake
 
@@ -26,6 +27,8 @@ HEALTH_KEPT: Final = 15.0
 """Seconds for which checks are not made again."""
 DEPTHS_KEPT: Final = 2.0
 """Seconds for which queue depths are not looked for again."""
+OVERVIEWS: Final = 32
+"""Overviews that are remembered: each is some 100 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Backend:
         """What the checks have found: they ask every server and provider."""
         self.statistics = RecentStatistics()
         """Statistics of long periods, which change slowly."""
+        self.overviews: SharedLooks[OverviewView] = SharedLooks(OVERVIEWS)
+        """Overviews of a moment ago, for a page that does not wait while PostgreSQL is busy."""
         self.exporting = 0
         """Exports under way."""
         self.choosing: set[asyncio.Task[None]] = set()

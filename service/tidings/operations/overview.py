@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
@@ -14,10 +16,12 @@ from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dispatching import DispatchingView
 from tidings.operations.statistics import StatisticsRequest, StatisticsView, look
 
-__all__ = ["Attention", "OverviewView", "see"]
+__all__ = ["Attention", "OverviewView", "see", "see_soon"]
 
 LARGEST: Final = 8
 """Groups of open dead letters that are shown."""
+GOOD_ENOUGH: Final = 10.0
+"""Seconds for which the last view is good enough while a new one takes its time."""
 
 Value = TypeVar("Value")
 
@@ -34,6 +38,8 @@ class OverviewView:
     """Seconds, by category, within which 95 of 100 should be sent."""
     attention: Sequence[Attention]
     """What is wrong, worst first."""
+    at: datetime
+    """When it was begun to look."""
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
@@ -67,7 +73,7 @@ async def see(backend: Backend, request: StatisticsRequest) -> OverviewView:
 
     What concerns all tenants is left out if the request has no `queues`. Raises like `statistics.look`.
     """
-    choice = request.choice
+    at, choice = datetime.now(UTC), request.choice
     query = DeadLetterQuery.read(tenant=choice.tenant, test=choice.test)
     numbers, open_groups, scheduling = await asyncio.gather(
         look(backend, request),
@@ -80,7 +86,20 @@ async def see(backend: Backend, request: StatisticsRequest) -> OverviewView:
     seen = attention.found(
         numbers, found, scheduling, targets, all_tenants=request.queues and not choice.test
     )
-    return OverviewView(numbers, found, scheduling, targets, seen)
+    return OverviewView(numbers, found, scheduling, targets, seen, at)
+
+
+async def see_soon(backend: Backend, request: StatisticsRequest, patience: float) -> OverviewView:
+    """The same, or the view of a moment ago if PostgreSQL is busy; `at` says of when.
+
+    Args:
+        backend: The connections.
+        request: Of a period until now; all who want one of that length share it.
+        patience: Seconds to wait if there is a view of a moment ago.
+    """
+    length = round((datetime.now(UTC) - request.since).total_seconds() / 60)
+    shared = backend.overviews.at((length, request.choice), kept=0.0)
+    return await shared.soon(partial(see, backend, request), patience, GOOD_ENOUGH)
 
 
 async def _if_available(part: Awaitable[Value]) -> Value | None:

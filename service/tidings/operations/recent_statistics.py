@@ -1,7 +1,6 @@
 """Statistics that were read a moment ago, shared by all who look at the same period."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import Choice, Statistics
-from tidings.runtime.shared_look import SharedLook
+from tidings.runtime.shared_look import SharedLooks
 
 MOST: Final = 32
 """Periods and choices of a process that are remembered: each is some 100 kB."""
@@ -34,8 +33,7 @@ class RecentStatistics:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._looks: OrderedDict[StatisticsKey, SharedLook[StatisticsAsOf]] = OrderedDict()
+        self._looks = SharedLooks[StatisticsAsOf](MOST, clock)
 
     async def get(
         self, key: StatisticsKey, age: float, read: Callable[[], Coroutine[Any, Any, Statistics]]
@@ -54,8 +52,4 @@ class RecentStatistics:
 
         if age <= 0:
             return await look()
-        shared = self._looks.setdefault(key, SharedLook(age, self._clock))
-        self._looks.move_to_end(key)
-        if len(self._looks) > MOST:
-            self._looks.popitem(last=False)
-        return await shared.get(look)
+        return await self._looks.at(key, age).get(look)

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Hashable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -48,6 +50,24 @@ class SharedLook(Generic[Value]):
             return None
         return self._last[0]
 
+    async def soon(
+        self, look: Callable[[], Coroutine[Any, Any, Value]], patience: float, most: float
+    ) -> Value:
+        """The same as `get`, however long it takes; but what was seen last, if it takes longer and that is good enough.
+
+        Args:
+            look: As for `get`; it goes on for those who come later.
+            patience: Seconds to wait for it.
+            most: Seconds for which what was seen last is good enough.
+        """
+        looking = self.begin(look)
+        if (last := self.last(most)) is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    return await asyncio.shield(looking)
+            return last
+        return await asyncio.shield(looking)
+
     async def recent(
         self, look: Callable[[], Coroutine[Any, Any, Value]], patience: float, most: float
     ) -> Value:
@@ -83,3 +103,30 @@ class SharedLook(Generic[Value]):
             return
         # Seen, or not to be seen any more, though nobody waits.
         self._last = None if task.exception() else (task.result(), self._ended_at)
+
+
+class SharedLooks(Generic[Value]):
+    """Shared looks at many things.
+
+    Args:
+        most: Things that are remembered; what nobody has looked at for longest is forgotten.
+        clock: Monotonic.
+    """
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._clock = clock
+        self._looks: OrderedDict[Hashable, SharedLook[Value]] = OrderedDict()
+
+    def at(self, thing: Hashable, kept: float) -> SharedLook[Value]:
+        """The look at a thing, which all share who look at it.
+
+        Args:
+            thing: What is looked at.
+            kept: As for `SharedLook`; of a thing always the same.
+        """
+        shared = self._looks.setdefault(thing, SharedLook(kept, self._clock))
+        self._looks.move_to_end(thing)
+        if len(self._looks) > self._most:
+            self._looks.popitem(last=False)
+        return shared

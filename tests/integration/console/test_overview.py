@@ -1,6 +1,7 @@
 """The first page says what is wrong, in numbers that lead to the lists behind them."""
 
 import re
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -8,6 +9,7 @@ from tests.support.attempts import attempt_of
 from tests.support.console_rig import ConsoleRig
 from tests.support.ledger_rig import BOUNCE, RETRY, LedgerRig, record_of, request_of
 
+from tidings.console.pages import overview
 from tidings.delivery.outcome import Outcome, Sent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -135,3 +137,22 @@ async def test_a_long_range_says_as_of_when_its_outcomes_are_and_a_short_one_is_
     hour, day = await person.get("/?range=1h"), await person.get("/?range=24h")
     assert ("Sent 1" in hour.text, "as of" in hour.text) == (True, False)
     assert ("Sent 0" in day.text, "the last 24h: as of" in day.text) == (True, True)
+
+
+async def test_while_postgresql_is_busy_it_shows_the_numbers_of_a_moment_ago_and_says_so(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    person = await console.person("read", tenant=tenant)
+    assert "Sent 0" in (await person.get("/")).text
+    await recorded(console, SENT, tenant=tenant)
+    monkeypatch.setattr(overview, "PATIENCE", 0.05)
+    monkeypatch.setattr(overview, "LATE", timedelta(0))
+    async with console.api.backend.ledger.database.transaction() as connection:
+        await connection.execute("LOCK TABLE outcome_rollups IN ACCESS EXCLUSIVE MODE")
+        busy = await person.get("/")
+    assert ("Sent 0" in busy.text, "this is how it was at" in busy.text) == (True, True)
+    monkeypatch.setattr(overview, "PATIENCE", 20.0)
+    monkeypatch.setattr(overview, "LATE", timedelta(seconds=20))
+    later = await person.get("/")
+    assert ("Sent 1" in later.text, "this is how it was at" in later.text) == (True, False)

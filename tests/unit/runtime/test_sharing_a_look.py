@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tidings.runtime.shared_look import SharedLook
+from tidings.runtime.shared_look import SharedLook, SharedLooks
 
 
 class Looks:
@@ -117,3 +117,28 @@ async def test_after_a_failure_nothing_is_shown_of_before() -> None:
     with pytest.raises(OSError, match="away"):
         await looks.shared.begin(fail)
     assert looks.shared.last(30.0) is None
+
+
+async def test_what_was_seen_lately_is_shown_at_once_and_the_first_look_is_waited_for() -> None:
+    looks = Looks()
+    first = asyncio.create_task(looks.shared.soon(looks.look, 0.001, most=10.0))
+    await asyncio.sleep(0.01)
+    looks.go.set()
+    assert await first == 1
+    looks.now = 9.0
+    looks.go.clear()
+    assert await looks.shared.soon(looks.look, 0.001, most=10.0) == 1
+    looks.now = 11.0
+    third = asyncio.create_task(looks.shared.soon(looks.look, 0.001, most=10.0))
+    await asyncio.sleep(0.01)
+    looks.go.set()
+    assert (await third, looks.begun) == (2, 2)
+
+
+def test_what_nobody_has_looked_at_for_longest_is_forgotten() -> None:
+    looks = SharedLooks[int](2)
+    first, second = looks.at("first", 1.0), looks.at("second", 1.0)
+    assert looks.at("first", 1.0) is first
+    looks.at("third", 1.0)
+    assert looks.at("first", 1.0) is first
+    assert looks.at("second", 1.0) is not second

@@ -37,7 +37,9 @@ SLOWLY: Final = 60
 AGES: Final = {"6h": 5.0, "24h": 10.0, "7d": 20.0, "30d": 30.0}
 """Seconds old that the outcomes of a longer range may be, at most half of the time until the page is looked at again."""
 PATIENCE: Final = 0.04
-"""Seconds that RabbitMQ has to tell what is in the queues; else the page shows what it told last."""
+"""Seconds that servers have to tell; else the page shows what they told a moment ago, and says so."""
+LATE: Final = timedelta(seconds=1)
+"""The age from which that is said."""
 SENT: Final = ("sent", "delivered", "bounced")
 """States of notifications that a provider has accepted."""
 FAILED: Final = ("failed", "expired", "unknown")
@@ -79,7 +81,7 @@ async def _show(visit: Visit) -> Html:
         age=AGES.get(period, 0.0),
         details=True,
     )
-    view = await overview.see(visit.backend, request)
+    view = await overview.see_soon(visit.backend, request, PATIENCE)
     known = view.numbers.statistics
     names = list(visit.backend.settings.channels)
     return Html(
@@ -90,6 +92,7 @@ async def _show(visit: Visit) -> Html:
             "ranges": list(RANGES),
             "live": LIVE.get(period, SLOWLY),
             "aged": period in AGES,
+            "late": datetime.now(UTC) - view.at >= LATE,
             "plots": [] if known is None else _plots(known, names),
             "places": {each: _place(each, period) for each in view.attention},
             "faults": sum(each.level is AttentionLevel.FAULT for each in view.attention),
