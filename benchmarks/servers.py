@@ -109,7 +109,7 @@ class Servers:
         postgresql.stop()
         postgresql.start()
         url = postgresql.url()
-        asyncio.run(_run(url, f'DROP DATABASE IF EXISTS "{DATABASE}"', ()))
+        asyncio.run(_run(url, f'DROP DATABASE IF EXISTS "{DATABASE}" WITH (FORCE)', ()))
         asyncio.run(_run(url, f'CREATE DATABASE "{DATABASE}"', ()))
         asyncio.run(migrate(self.database_url))
         self.sql(PEER_TABLES)
