@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -25,6 +26,8 @@ class SharedLook(Generic[Value]):
         self._ended_at = 0.0
         self._last: tuple[Value, float] | None = None
         """What was seen last, and when."""
+        self._took = 0.0
+        """Seconds that it took to see that."""
 
     async def get(self, look: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         """The result of the look under way, or of the last one if that is recent, or of a new one.
@@ -41,7 +44,7 @@ class SharedLook(Generic[Value]):
         """The look that `get` waits for; one is begun if none is under way or recent."""
         if self._looking is None or self._outdated(self._looking):
             self._looking = asyncio.create_task(look(), name="shared look")
-            self._looking.add_done_callback(self._ended)
+            self._looking.add_done_callback(partial(self._ended, self._clock()))
         return self._looking
 
     def last(self, most: float) -> Value | None:
@@ -57,16 +60,21 @@ class SharedLook(Generic[Value]):
 
         Args:
             look: As for `get`; it goes on for those who come later.
-            patience: Seconds to wait for it.
+            patience: Seconds to wait for it. Where the last one took longer nobody waits, and the next one is begun after
+                ten times as long.
             most: Seconds for which what was seen last is good enough.
         """
+        last, in_vain = self.last(most), self._took > patience
+        if last is not None and in_vain and self.last(10 * self._took) is not None:
+            return last
         looking = self.begin(look)
-        if (last := self.last(most)) is not None:
+        if last is None:
+            return await asyncio.shield(looking)
+        if not in_vain:
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     return await asyncio.shield(looking)
-            return last
-        return await asyncio.shield(looking)
+        return last
 
     async def recent(
         self, look: Callable[[], Coroutine[Any, Any, Value]], patience: float, most: float
@@ -97,8 +105,9 @@ class SharedLook(Generic[Value]):
         failed = task.cancelled() or task.exception() is not None
         return failed or self._clock() - self._ended_at >= self._kept
 
-    def _ended(self, task: asyncio.Task[Value]) -> None:
+    def _ended(self, began: float, task: asyncio.Task[Value]) -> None:
         self._ended_at = self._clock()
+        self._took = self._ended_at - began
         if task.cancelled():
             return
         # Seen, or not to be seen any more, though nobody waits.

@@ -135,6 +135,29 @@ async def test_what_was_seen_lately_is_shown_at_once_and_the_first_look_is_waite
     assert (await third, looks.begun) == (2, 2)
 
 
+async def test_nobody_waits_where_the_last_look_took_too_long() -> None:
+    looks = Looks()
+    looks.go.set()
+    assert await looks.shared.soon(looks.look, 1.0, most=10.0) == 1
+    looks.go.clear()
+    looks.now = 3.0
+    second = asyncio.create_task(looks.get())
+    await asyncio.sleep(0)
+    looks.now, patience = 5.0, 1.5
+    looks.go.set()
+    assert await second == 2  # it took two seconds
+    looks.now = 24.0
+    assert await looks.shared.soon(looks.look, patience, most=30.0) == 2
+    assert looks.begun == 2
+    looks.now = 26.0
+    looks.go.clear()
+    assert await asyncio.wait_for(looks.shared.soon(looks.look, patience, most=30.0), 1.0) == 2
+    looks.go.set()
+    assert await looks.get() == 3
+    looks.now = 29.0
+    assert await looks.shared.soon(looks.look, patience, most=30.0) == 4
+
+
 def test_what_nobody_has_looked_at_for_longest_is_forgotten() -> None:
     looks = SharedLooks[int](2)
     first, second = looks.at("first", 1.0), looks.at("second", 1.0)

@@ -21,7 +21,7 @@ from tidings.operations.dead_letters.notes import GroupNote, GroupRequest
 from tidings.operations.dead_letters.owners import GroupOwner
 from tidings.operations.scopes import Scope
 
-GROUPS: Final = 100
+GROUPS: Final = 50
 """Of a page."""
 DEAD_LETTERS: Final = 50
 

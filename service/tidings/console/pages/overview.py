@@ -36,7 +36,7 @@ LIVE: Final = {"1h": 5, "6h": 15}
 SLOWLY: Final = 60
 AGES: Final = {"6h": 5.0, "24h": 10.0, "7d": 20.0, "30d": 30.0}
 """Seconds old that the outcomes of a longer range may be, at most half of the time until the page is looked at again."""
-PATIENCE: Final = 0.04
+PATIENCE: Final = 0.025
 """Seconds that servers have to tell; else the page shows what they told a moment ago, and says so."""
 LATE: Final = timedelta(seconds=1)
 """The age from which that is said."""
