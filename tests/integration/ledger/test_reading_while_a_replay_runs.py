@@ -11,7 +11,8 @@ from tests.support.ledger_rig import LedgerRig
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.ledger.dead_letters import open_groups
 from tidings.ledger.dead_letters.groups import DeadLetterGrouping
-from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.ledger.dead_letters.matching_groups import LOOKED_AT, step_of
+from tidings.ledger.dead_letters.search import DeadLetterFilter, where_of
 from tidings.ledger.operators import alerts, backlog, rule_counts
 from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.operators.rollups import Rollups
@@ -96,6 +97,21 @@ async def test_nothing_reads_the_dead_letters_that_a_replay_has_closed(
             }
             assert max(read.values()) < FEW, read
             await rollups.fold()
+
+
+@pytest.mark.parametrize("state", [DeadLetterState.OPEN, DeadLetterState.DISCARDED])
+async def test_the_few_of_a_state_are_not_looked_for_among_all_others(
+    replaying: LedgerRig, state: DeadLetterState
+) -> None:
+    await replaying.execute(CLOSE, COUNT - CLOSED - 10)
+    await replaying.execute("ANALYZE dead_letters")
+    where, values = where_of(DeadLetterFilter(states=(state,), tenant="acme"))
+    page = f"SELECT d.id FROM dead_letters d WHERE {where} ORDER BY d.dead_lettered_at DESC, d.id DESC LIMIT 50"  # noqa: S608
+    step, filters = step_of(DeadLetterFilter(states=(state,), channel="email"))
+    async with replaying.database.connection() as connection:
+        assert await blocks(connection, page, *values) < FEW
+        of_step = (HOUR, HOUR + timedelta(hours=3), LOOKED_AT, 3600.0, *filters)
+        assert await blocks(connection, step, *of_step) < FEW
 
 
 async def test_hours_that_changed_are_looked_up_however_cheap_a_join_with_all_seems(

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.fingerprint import LENGTH
 from tidings.ledger.database import Connection
 from tidings.ledger.dead_letters.open_groups import GroupPosition
@@ -132,8 +131,8 @@ def _path(wanted: DeadLetterFilter) -> tuple[DeadLetterFilter, DeadLetterFilter]
         (("user_id",), wanted.user_id),
         (("entity_type", "entity_id"), wanted.entity_type and wanted.entity_id),
         (("test",), wanted.test),
-        (("states",), wanted.states == (DeadLetterState.REPLAYING,)),
         (("fingerprint",), len(wanted.fingerprint or "") >= LENGTH),
+        (("states",), len(wanted.states) == 1),
     )
     taken = next((names for names, given in paths if given), ())
     names, nothing = ("since", "until", *taken), DeadLetterFilter()

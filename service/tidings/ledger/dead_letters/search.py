@@ -287,5 +287,7 @@ def _filters(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, A
         f"({contains_digits('d.notification_id', '{0}')} OR {contains_digits('d.id', '{0}')})",
         wanted.id_prefix and wanted.id_prefix.within,
     )
-    if states:
+    if states and len(wanted.states) == 1:  # an index has those of one state in their order
+        yield "d.state = {}", wanted.states[0].value
+    elif states:
         yield "d.state = ANY({}::text[])", [state.value for state in wanted.states]
