@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Final, Protocol, TypeVar
 
-AT_ONCE: Final = 500
+AT_ONCE: Final = 1000
 """Dead letters taken in one transaction."""
 FEW: Final = 200
 """The same of a dry run, which may end after any of them."""
