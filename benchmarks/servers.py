@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS peer_attempts (
 """What the peers record: the same facts, without the rest that Tidings keeps of a notification."""
 
 ADVISED: Final = {"max_wal_size": "4GB", "shared_buffers": "{quarter}MB"}
-"""Settings that docs/operations.md advises for production; what PostgreSQL has here else is for a laptop."""
+"""Settings that docs/operations.md advises for production; the others are a laptop's."""
 MOST_BUFFERS: Final = 2048
 """Megabytes."""
 

@@ -242,7 +242,7 @@ class _Client:
             self._connection.request("GET", path, headers=self._headers)
             if condition(self._reply(path)):
                 return time.monotonic()
-            time.sleep(0.1)
+            time.sleep(0.25)
         raise NotDone(f"{path} did not get there within {longest:g} s")
 
     def _reply(self, path: str) -> Any:

@@ -117,8 +117,9 @@ class ConsoleRig:
 async def console_serving(settings: Settings) -> AsyncIterator[ConsoleRig]:
     """A running API with its console, which waits as long as it takes: for the items of a job, and for new numbers."""
     with pytest.MonkeyPatch.context() as patch:
-        for page in (bulk, outbox, overview):
+        for page in (bulk, outbox):
             patch.setattr(page, "PATIENCE", 20.0)
+        patch.setattr(overview, "SOON", 20.0)
         async with _serving(settings) as rig:
             yield rig
 

@@ -80,7 +80,8 @@ class BrokerPublisher:
             BrokerUnavailable: It is not confirmed. It may still be in its queue: if it is published again, its id
                 marks the duplicate.
         """
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         message_id = token_hex(16)  # unique per publish: returns are matched by it
         properties = our_properties(message_id, headers, content_type)
         try:
@@ -92,7 +93,7 @@ class BrokerPublisher:
                 routing_key=routing_key,
                 properties=properties,
                 mandatory=True,
-                within=self._timeout,
+                within=began + self._timeout - loop.time(),
             )
         except (Returned, ChannelNotFoundEntity):
             await self._connection.redeclare(began)

@@ -154,6 +154,8 @@ class Console:
             handler = page.handler if ours or again is None else again
             with patient_for(IN_OUTAGES) if remembered else nullcontext():
                 answer = await handler(visit)
+            if page.method == "POST":
+                self._services.backend.overviews.forget()  # they look for what they have done
             return self._response(request, visitor, answer)
 
         return endpoint
@@ -167,6 +169,7 @@ class Console:
             remembered = self._recollection.of(token) if page.in_outages else None
             if remembered is None:
                 raise
+            self._services.backend.overviews.forget()  # of before the outage
             return remembered, True
         self._recollection.note(token, visitor)
         return visitor, False

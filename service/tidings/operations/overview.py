@@ -98,7 +98,8 @@ async def see_soon(backend: Backend, request: StatisticsRequest, patience: float
         patience: Seconds to wait if there is a view of a moment ago.
     """
     length = round((datetime.now(UTC) - request.since).total_seconds() / 60)
-    shared = backend.overviews.at((length, request.choice), kept=0.0)
+    wanted = (length, request.choice, request.queues, request.details)
+    shared = backend.overviews.at(wanted, kept=0.0)
     return await shared.soon(partial(see, backend, request), patience, GOOD_ENOUGH)
 
 

@@ -25,7 +25,7 @@ class SharedLook(Generic[Value]):
         self._looking: asyncio.Task[Value] | None = None
         self._ended_at = 0.0
         self._last: tuple[Value, float] | None = None
-        """What was seen last, and when."""
+        """What was seen last, and when it was begun to look."""
         self._took = 0.0
         """Seconds that it took to see that."""
 
@@ -111,7 +111,7 @@ class SharedLook(Generic[Value]):
         if task.cancelled():
             return
         # Seen, or not to be seen any more, though nobody waits.
-        self._last = None if task.exception() else (task.result(), self._ended_at)
+        self._last = None if task.exception() else (task.result(), began)
 
 
 class SharedLooks(Generic[Value]):
@@ -139,3 +139,7 @@ class SharedLooks(Generic[Value]):
         if len(self._looks) > self._most:
             self._looks.popitem(last=False)
         return shared
+
+    def forget(self) -> None:
+        """Nothing of what was seen, or is being seen, is good enough any more."""
+        self._looks.clear()

@@ -6,7 +6,7 @@ import pytest
 from tests.support.console_rig import console_serving
 from tests.support.relay import Relay
 
-from tidings.console.pages import pages
+from tidings.console.pages import overview, pages
 from tidings.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -19,6 +19,7 @@ async def test_the_overview_and_the_checks_say_that_postgresql_is_away_and_the_r
         monkeypatch.setenv("TIDINGS_DATABASE_URL", relay.url)
         async with console_serving(Settings().check()) as console:
             person = await console.person()
+            monkeypatch.setattr(overview, "SOON", 0.025)
             assert (await person.get("/")).status == 200
             relay.refuse()
             shown = await person.get("/")
@@ -58,14 +59,15 @@ async def test_a_postgresql_that_hangs_holds_up_no_page_and_its_recovery_needs_n
                 await console.person(),
                 console.stranger(),
             )
+            monkeypatch.setattr(overview, "SOON", 0.025)  # what was seen just now is not shown
             await person.get("/")
             relay.stall()
             async with asyncio.timeout(console_settings.ledger.database_timeout - 1):
-                overview, failures, health, signed_in = await asyncio.gather(
+                front, failures, health, signed_in = await asyncio.gather(
                     *(person.get(path) for path in ("/", "/failures", "/health")),
                     stranger.sign_in(key),
                 )
-            assert "The statistics are in PostgreSQL, which is unavailable" in overview.text
+            assert "The statistics are in PostgreSQL, which is unavailable" in front.text
             assert "Their heartbeats are in PostgreSQL, which is unavailable" in health.text
             for shown in (failures, signed_in):
                 assert (shown.status, "PostgreSQL is unavailable" in shown.text) == (503, True)

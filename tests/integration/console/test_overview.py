@@ -1,7 +1,10 @@
 """The first page says what is wrong, in numbers that lead to the lists behind them."""
 
+import asyncio
 import re
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -139,20 +142,46 @@ async def test_a_long_range_says_as_of_when_its_outcomes_are_and_a_short_one_is_
     assert ("Sent 0" in day.text, "the last 24h: as of" in day.text) == (True, True)
 
 
+@asynccontextmanager
+async def locked(console: ConsoleRig) -> AsyncIterator[None]:
+    """Whoever reads outcomes waits."""
+    async with console.api.backend.ledger.database.transaction() as connection:
+        await connection.execute("LOCK TABLE outcome_rollups IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
 async def test_while_postgresql_is_busy_it_shows_the_numbers_of_a_moment_ago_and_says_so(
     console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant = f"t{uuid4().hex[:8]}"
-    person = await console.person("read", tenant=tenant)
+    person = await console.person("read", "operate", tenant=tenant)
     assert "Sent 0" in (await person.get("/")).text
+    between = datetime.now(UTC)
     await recorded(console, SENT, tenant=tenant)
-    monkeypatch.setattr(overview, "PATIENCE", 0.05)
+    monkeypatch.setattr(overview, "SOON", 0.05)
     monkeypatch.setattr(overview, "LATE", timedelta(0))
-    async with console.api.backend.ledger.database.transaction() as connection:
-        await connection.execute("LOCK TABLE outcome_rollups IN ACCESS EXCLUSIVE MODE")
+    async with locked(console):
         busy = await person.get("/")
-    assert ("Sent 0" in busy.text, "this is how it was at" in busy.text) == (True, True)
-    monkeypatch.setattr(overview, "PATIENCE", 20.0)
+    at = re.search(r'As of <time datetime="([^"]+)"', busy.html)
+    assert at is not None
+    assert datetime.fromisoformat(at[1]) < between
+    assert "Sent 0" in busy.text
+    monkeypatch.setattr(overview, "SOON", 20.0)
     monkeypatch.setattr(overview, "LATE", timedelta(seconds=20))
     later = await person.get("/")
-    assert ("Sent 1" in later.text, "this is how it was at" in later.text) == (True, False)
+    assert ("Sent 1" in later.text, "is busy" in later.text) == (True, False)
+
+
+async def test_who_has_done_something_sees_no_numbers_of_before(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    person = await console.person(tenant=tenant)
+    assert "Sent 0" in (await person.get("/")).text
+    await recorded(console, SENT, tenant=tenant)
+    monkeypatch.setattr(overview, "SOON", 0.001)
+    await person.send("/failures/find")
+    async with locked(console):
+        looking = asyncio.create_task(person.get("/"))
+        await asyncio.sleep(0.1)  # so long what was seen last would have been good enough
+    assert "Sent 1" in (await looking).text

@@ -101,7 +101,7 @@ class ConfirmingChannel:
             properties=properties,
             mandatory=mandatory,
         )
-        limit = self._loop.call_later(within, _expire, answer)  # a fifth of a timeout of asyncio
+        limit = self._loop.call_later(within, _expire, answer)  # costs a fifth of `asyncio.timeout`
         try:
             await answer
         finally:

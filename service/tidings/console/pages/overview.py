@@ -36,8 +36,10 @@ LIVE: Final = {"1h": 5, "6h": 15}
 SLOWLY: Final = 60
 AGES: Final = {"6h": 5.0, "24h": 10.0, "7d": 20.0, "30d": 30.0}
 """Seconds old that the outcomes of a longer range may be, at most half of the time until the page is looked at again."""
-PATIENCE: Final = 0.025
-"""Seconds that servers have to tell; else the page shows what they told a moment ago, and says so."""
+PATIENCE: Final = 0.04
+"""Seconds that RabbitMQ has to tell what is in the queues; else the page shows what it told last."""
+SOON: Final = 0.025
+"""Seconds that everything has; else the page shows how it was a moment ago, and says so."""
 LATE: Final = timedelta(seconds=1)
 """The age from which that is said."""
 SENT: Final = ("sent", "delivered", "bounced")
@@ -81,7 +83,7 @@ async def _show(visit: Visit) -> Html:
         age=AGES.get(period, 0.0),
         details=True,
     )
-    view = await overview.see_soon(visit.backend, request, PATIENCE)
+    view = await overview.see_soon(visit.backend, request, SOON)
     known = view.numbers.statistics
     names = list(visit.backend.settings.channels)
     return Html(

@@ -14,7 +14,6 @@ from asyncpg import Record
 
 from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.choice import (
     Candidate,
@@ -38,7 +37,7 @@ from tidings.ledger.dead_letters.rows import (
 from tidings.ledger.notifications import outbox_batches, recipients, rows
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY, OutboxEntry
 from tidings.ledger.notifications.idempotency import KeyUse, hold
-from tidings.ledger.notifications.perhaps_sent import EVER, OF_DEAD_LETTERS
+from tidings.ledger.notifications.perhaps_sent import ARRIVED, EVER, OF_DEAD_LETTERS
 
 LOCK: Final = """
 SELECT d.id, d.notification_id, d.epoch, d.state, d.replay, d.reason, d.kind, d.message, d.routing_key, d.dead_lettered_at,
@@ -89,7 +88,6 @@ UPDATE dead_letters d
 """
 """Whose notification was claimed in its new epoch was published, even where no confirm was recorded."""
 
-ARRIVED: Final = (State.SENT, State.DELIVERED, State.BOUNCED)
 TAKEN_STATES: Final = (DeadLetterState.REPLAYING, DeadLetterState.REPLAYED)
 
 
