@@ -103,7 +103,7 @@ LARGE = 1_000
 WEEK = re.compile(r"_\d{8}$")
 FEW = re.compile(r"dispatch_at|_test$|_replaying$")
 """Indexes of what waits for its time, of tests, and of what is being replayed: all of them is what is asked for."""
-INDEXES = ("dead_letters_in_order", "outbox_entries_entered_at", "operator_actions_by_time")
+INDEXES = ("dead_letters_notification_id", "outbox_entries_entered_at", "operator_actions_by_time")
 """Some without which lists would be read whole."""
 EXAMPLE = """
 SELECT d.id::text AS dead_letter, d.notification_id::text AS notification, d.fingerprint, (SELECT id::text FROM jobs LIMIT 1) AS job,
