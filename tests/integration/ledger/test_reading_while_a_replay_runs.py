@@ -3,13 +3,15 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from tests.support.ledger_rig import LedgerRig
 
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.ledger.dead_letters import open_groups
+from tidings.delivery.outcome import Reason
+from tidings.ledger.dead_letters import editing, open_groups
 from tidings.ledger.dead_letters.groups import DeadLetterGrouping
 from tidings.ledger.dead_letters.matching_groups import LOOKED_AT, step_of
 from tidings.ledger.dead_letters.search import DeadLetterFilter, where_of
@@ -174,3 +176,99 @@ async def test_the_oldest_is_exact_behind_a_few_that_are_closed(
         )
         assert fault.oldest == pytest.approx((now - oldest).total_seconds(), abs=1)
         assert min(group.first_at for group in found.groups) == oldest
+
+
+async def edit_to_sms(ledger: LedgerRig, which: str) -> None:
+    """Put dead letters of another channel in the place of these, as an edit does."""
+    rows = await ledger.fetch(f"SELECT id, category, routing_key FROM dead_letters WHERE {which}")  # noqa: S608
+    edits = [
+        (row["id"], uuid4(), None, 0, "sms", "high", "acme", row["category"], *[None] * 4, "", b"")
+        for row in rows
+    ]
+    await ledger.execute(editing.SUPERSEDE, "ada", *map(list, zip(*edits, strict=True)), "")
+
+
+async def oldest_and_groups(
+    ledger: LedgerRig, channel: str | None = None
+) -> tuple[dict[str, float], list[tuple[int, datetime, datetime]]]:
+    """When the oldest of each channel was dead-lettered, in seconds, and the groups."""
+    wanted = DeadLetterFilter(states=(DeadLetterState.OPEN,), channel=channel)
+    now = datetime.now(UTC)
+    faults = (await count_backlog(ledger.database)).open
+    found = await DeadLetterGrouping(ledger.database).largest(wanted, 5, now=now)
+    return (
+        {of: (now - HOUR).total_seconds() - fault.oldest for (of, _), fault in faults.items()},
+        [(group.dead_letters, group.first_at, group.last_at) for group in found.groups],
+    )
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_group_stays_while_those_edited_to_another_channel_are_replayed(
+    ledger_alone: LedgerRig, *, later: bool
+) -> None:
+    """The hour has others of the group, of the channel that they had."""
+    rollups = Rollups(ledger_alone.database, retention=30 * 86_400)
+    await ledger_alone.execute(ADD, HOUR, 20)
+    await ledger_alone.execute("DELETE FROM dead_letters WHERE fingerprint = 'f0'")
+    if later:
+        await ledger_alone.execute(ADD, HOUR + timedelta(hours=1), 1)
+    await edit_to_sms(
+        ledger_alone,
+        f"dead_lettered_at > '{HOUR + timedelta(seconds=1)}' AND dead_lettered_at < '{HOUR + timedelta(minutes=1)}'",
+    )
+    await rollups.fold()
+    await ledger_alone.execute(
+        "UPDATE dead_letters SET state = 'replayed', replayed_at = now() WHERE channel = 'sms'"
+    )
+    first = HOUR + timedelta(milliseconds=100)
+    for _ in range(2):  # the deltas alone, and folded
+        oldest, [(count, first_at, last_at)] = await oldest_and_groups(ledger_alone)
+        assert oldest == {"email": pytest.approx(0.1, abs=1)}
+        assert (count, first_at) == (5 + later, first)
+        assert last_at == (
+            first + timedelta(hours=1) if later else HOUR + timedelta(milliseconds=900)
+        )
+        await rollups.fold()
+
+
+@pytest.mark.parametrize("folded", [True, False])
+async def test_each_channel_of_a_group_has_the_age_of_its_own_oldest(
+    ledger_alone: LedgerRig, *, folded: bool
+) -> None:
+    await ledger_alone.execute(ADD, HOUR, 1)
+    await ledger_alone.execute(ADD, HOUR + timedelta(minutes=40), 1)
+    await edit_to_sms(ledger_alone, f"dead_lettered_at > '{HOUR + timedelta(minutes=40)}'")
+    if folded:
+        await Rollups(ledger_alone.database, retention=30 * 86_400).fold()
+    sms = HOUR + timedelta(minutes=40, milliseconds=100)
+    oldest, [group] = await oldest_and_groups(ledger_alone, "sms")
+    assert oldest == {"email": pytest.approx(0.1, abs=1), "sms": pytest.approx(2_400.1, abs=1)}
+    assert group == (1, sms, sms)
+
+
+async def test_a_group_is_listed_wherever_its_rollups_say_that_it_is(
+    ledger_alone: LedgerRig,
+) -> None:
+    """A bound that is wrong costs time, not a group."""
+    await ledger_alone.execute(ADD, HOUR, 3)
+    await Rollups(ledger_alone.database, retention=30 * 86_400).fold()
+    first, last = (HOUR + timedelta(milliseconds=at) for at in (100, 300))
+    for wrong in ("SET hour = hour + interval '1 hour'", "SET open = 0"):
+        await ledger_alone.execute(f"UPDATE dead_letter_hours {wrong}")
+        _, [group, other] = await oldest_and_groups(ledger_alone)
+        assert (group[0], group[2], other[0]) == (2, last, 1)
+    assert group[1] == first
+
+
+async def test_those_edited_to_another_channel_and_closed_are_not_read(
+    replaying: LedgerRig,
+) -> None:
+    await edit_to_sms(replaying, "state = 'open'")
+    rollups = Rollups(replaying.database, retention=30 * 86_400)
+    await replaying.execute(CLOSE, COUNT - CLOSED - 10)
+    async with replaying.database.connection() as connection:
+        for _ in range(2):
+            assert await blocks(connection, backlog.OPEN, None) < FEW
+            sms = (None, "sms", Reason.REJECTED.value, None, 50, None, None)
+            assert await blocks(connection, open_groups.OPEN, *sms) < FEW
+            await rollups.fold()

@@ -22,8 +22,10 @@ from tidings.ledger.operators.open_hours import (
 )
 from tidings.ledger.operators.rollups import PLACE
 
-_MATCHING: Final = """
-($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR channel = $2) AND ($3::text IS NULL OR reason = $3)
+_KEY: Final = ("tenant", "fingerprint")
+_OF_ASKED: Final = "($2::text IS NULL OR channel = $2) AND ($3::text IS NULL OR reason = $3)"
+_MATCHING: Final = f"""
+($1::text IS NULL OR tenant = $1) AND {_OF_ASKED}
            AND ($4::text IS NULL OR starts_with(fingerprint, $4))
 """
 _ALL: Final = f"""
@@ -48,16 +50,19 @@ _OF_CATEGORY: Final = _BY_HOUR.format(table="dead_letter_categories", category="
 _SPANS: Final = f"""
 SELECT tenant, fingerprint, {FIRST} AS first, {LAST} + interval '1 hour' AS last, {CLOSED} AS closed
       FROM largest JOIN counted c USING (fingerprint)
-      {first_hour("c")}
-      {last_hour("c")}
+      {first_hour("c", _KEY, _OF_ASKED)}
+      {last_hour("c", _KEY, _OF_ASKED)}
 """
 _COUNTED: Final = "SELECT c.* FROM largest JOIN counted c USING (fingerprint)"
-_ONE: Final = """
+_ONE: Final = f"""
 SELECT d.id, d.dead_lettered_at AS at FROM dead_letters d
          WHERE d.state = 'open' AND NOT d.test AND d.fingerprint = s.fingerprint AND coalesce(d.tenant, '') = s.tenant
-           AND d.dead_lettered_at >= s.first AND d.dead_lettered_at < {until} AND {category}
-         ORDER BY d.dead_lettered_at {direction} LIMIT 1
+           AND {_OF_ASKED} AND {{category}}
+           AND {{period}}
+         ORDER BY d.dead_lettered_at {{direction}} LIMIT 1
 """
+_WITHIN: Final = "d.dead_lettered_at >= s.first AND d.dead_lettered_at < {}"
+_PERIOD: Final = "d.dead_lettered_at >= $8 AND d.dead_lettered_at < $9"
 PASSED_BY: Final = 200
 """Closed dead letters of an hour that are passed by, at most, to find the oldest open one of a group."""
 _GROUPS: Final = """
@@ -66,23 +71,38 @@ WITH {unfolded}counted AS ({counted}), largest AS (
     HAVING $6::bigint IS NULL OR sum(count) < $6 OR (sum(count) = $6 AND fingerprint > $7::text)
      ORDER BY 2 DESC, 1 LIMIT $5
 ), {changed}spans AS ({spans}), found AS (
-    SELECT fingerprint, dead_letters, max(newest.at) AS last_at, (array_agg(newest.id ORDER BY newest.at DESC))[1] AS example,
-           min(coalesce(CASE WHEN s.closed <= {passed_by} THEN (SELECT at FROM ({oldest}) AS oldest) END, s.first)) AS first_at
-      FROM largest JOIN spans s USING (fingerprint), LATERAL ({newest}) AS newest
+    SELECT fingerprint, dead_letters, max(coalesce(newest.at, any_newest.at)) AS last_at,
+           (array_agg(coalesce(newest.id, any_newest.id) ORDER BY coalesce(newest.at, any_newest.at) DESC NULLS LAST))[1] AS example,
+           min(coalesce(CASE WHEN s.closed <= {passed_by} THEN (SELECT at FROM ({oldest}) AS oldest) END, s.first, (SELECT at FROM ({any_oldest}) AS any_oldest))) AS first_at
+      FROM largest JOIN spans s USING (fingerprint)
+      LEFT JOIN LATERAL ({newest}) AS newest ON true
+      LEFT JOIN LATERAL ({any_newest}) AS any_newest ON true
      GROUP BY 1, 2
 )
 SELECT found.*, d.channel, d.reason, d.kind, d.code, d.message FROM found JOIN dead_letters d ON d.id = found.example
  ORDER BY found.dead_letters DESC, found.fingerprint
 """
 """A replay closes the oldest first, and leaves each in the index until a vacuum: where many of the first hour are closed, the hour
-has to do."""
+has to do. A group of which nothing is in its hours is looked for in all: it is listed if it counts any."""
 
 
 def _groups(
-    counted: str, spans: str, *, unfolded: str = "", changed: str = "", category: str = "true"
+    counted: str,
+    spans: str,
+    *,
+    unfolded: str = "",
+    changed: str = "",
+    category: str = "true",
+    whole: str = "true",
 ) -> str:
-    oldest = _ONE.format(direction="ASC", category=category, until="s.first + interval '1 hour'")
-    newest = _ONE.format(direction="DESC", category=category, until="s.last")
+    oldest = _ONE.format(
+        direction="ASC", category=category, period=_WITHIN.format("s.first + interval '1 hour'")
+    )
+    newest = _ONE.format(direction="DESC", category=category, period=_WITHIN.format("s.last"))
+    any_newest = _ONE.format(
+        direction="DESC", category=category, period=f"newest.id IS NULL AND {whole}"
+    )
+    any_oldest = _ONE.format(direction="ASC", category=category, period=whole)
     return _GROUPS.format(
         unfolded=unfolded,
         changed=changed,
@@ -91,6 +111,8 @@ def _groups(
         passed_by=PASSED_BY,
         oldest=oldest,
         newest=newest,
+        any_newest=any_newest,
+        any_oldest=any_oldest,
     )
 
 
@@ -101,8 +123,10 @@ OPEN: Final = _groups(
     changed=f"{CHANGED.format(those='fingerprint IN (SELECT fingerprint FROM largest)')}, ",
 )
 """Deltas that are not folded yet count too, so what is committed is counted."""
-OPEN_OF_PERIOD: Final = _groups(_OF_PERIOD, _COUNTED)
-OPEN_OF_CATEGORY: Final = _groups(_OF_CATEGORY, _COUNTED, category="d.category = $10")
+OPEN_OF_PERIOD: Final = _groups(_OF_PERIOD, _COUNTED, whole=_PERIOD)
+OPEN_OF_CATEGORY: Final = _groups(
+    _OF_CATEGORY, _COUNTED, category="d.category = $10", whole=_PERIOD
+)
 _ARRIVALS: Final = f"""
 SELECT fingerprint, {PLACE.format(moment="hour", since="$2", width="$4::float8")} AS place, sum(arrived)::bigint AS count
   FROM (SELECT tenant, fingerprint, hour, arrived FROM {{table}} WHERE hour >= $2 AND hour < $3 AND {{category}}

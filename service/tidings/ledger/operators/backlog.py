@@ -20,7 +20,7 @@ WITH {UNFOLDED}, {CHANGED.format(those="true")}, counted AS (
 ), groups AS (
     SELECT channel, reason, tenant, fingerprint, count, {FIRST} AS first, {CLOSED} AS closed
       FROM counted c
-      {first_hour("c")}
+      {first_hour("c", ("tenant", "channel", "reason", "fingerprint"))}
 ), faults AS (
     SELECT channel, reason, sum(count)::bigint AS count, min(first) AS first FROM groups GROUP BY 1, 2
 ), passed AS (
@@ -33,6 +33,7 @@ SELECT channel, reason, count, coalesce(extract(epoch FROM now() - coalesce(
                SELECT min(oldest.at) FROM groups g, LATERAL (
                    SELECT d.dead_lettered_at AS at FROM dead_letters d
                     WHERE d.state = 'open' AND NOT d.test AND d.fingerprint = g.fingerprint AND coalesce(d.tenant, '') = g.tenant
+                      AND coalesce(d.channel, '') = g.channel AND d.reason = g.reason
                       AND d.dead_lettered_at >= g.first AND d.dead_lettered_at < g.first + interval '1 hour'
                     ORDER BY d.dead_lettered_at LIMIT 1) AS oldest
                 WHERE (g.channel, g.reason, g.first) = (p.channel, p.reason, p.first)) END, p.first))::float8, 0) AS oldest
@@ -59,7 +60,7 @@ class OpenDeadLetters:
 
     count: int
     oldest: float
-    """Seconds since the first of them was dead-lettered; up to an hour more while more than `PASSED_BY` of its hour are closed."""
+    """Seconds since the first of them was dead-lettered; up to an hour more if more than `PASSED_BY` of its hour are closed."""
 
 
 @dataclass(frozen=True, slots=True)
