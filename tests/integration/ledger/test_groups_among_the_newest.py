@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,10 +19,16 @@ ADD = """
 INSERT INTO dead_letters (id, reason, kind, message, fingerprint, channel, tenant, category, user_id, recipient, entity_type, entity_id,
                           test, state, dead_lettered_at, first_failed_at, last_failed_at, body)
 SELECT gen_random_uuid(), 'rejected', 'rejected', 'number ' || n, lpad((n % 3)::text, 12, 'f'), 'email', 'acme', 'otp', 'u' || n % 100, 'r' || n % 100,
-       'order', n % 100, n % 10 = 0, $2, $1::timestamptz - n / 4 * interval '1 minute', now(), now(), ''
+       'order', n % 100, n % 10 = 0, $2, $1::timestamptz - n / 4 * interval '1 minute', now(), now(),
+       decode(repeat(md5(n::text), 30), 'hex')
   FROM generate_series(0, $3::int - 1) AS n ORDER BY md5(n::text)
 """
 """Four at each moment; neighbours in time are not on the same page."""
+ONE_RECIPIENT = """
+UPDATE dead_letters SET recipient = 'https://hooks.example.com/all' WHERE id IN (SELECT id FROM dead_letters ORDER BY md5(id::text) LIMIT 1500)
+"""
+"""Of half of them: more than a look takes in."""
+OF = "UPDATE dead_letters SET tenant = $1 WHERE dead_lettered_at <= $2"
 REPLAYED = (DeadLetterState.REPLAYED,)
 
 
@@ -72,14 +79,52 @@ async def test_a_group_that_several_steps_found_has_its_oldest_its_newest_and_it
         assert sum(group.trend.counts) == group.dead_letters - 4
 
 
-async def test_the_newest_say_nothing_of_a_state_that_only_older_ones_have(
+async def test_the_newest_say_nothing_of_a_category_that_only_older_ones_have(
     closed: LedgerRig,
 ) -> None:
-    await closed.execute(ADD, NOW + timedelta(minutes=10), "open", 12)
-    found = await look(closed, DeadLetterFilter(states=REPLAYED))
+    await closed.execute(
+        "UPDATE dead_letters SET category = 'rare' WHERE dead_lettered_at < $1",
+        NOW - timedelta(minutes=20),
+    )
+    rare = DeadLetterFilter(states=REPLAYED, category="rare")
+    found = await look(closed, rare)
     assert found.groups == []
-    older = DeadLetterFilter(states=REPLAYED, until=found.searched_since)
-    assert sum(group.dead_letters for group in (await look(closed, older)).groups) == 12
+    every = await look(closed, rare, patience=None)
+    assert sum(group.dead_letters for group in every.groups) == 16
+
+
+@pytest.mark.parametrize("tenant", ["shop", "default"])
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        DeadLetterFilter(),
+        DeadLetterFilter(states=REPLAYED),
+        DeadLetterFilter(fingerprint="fffffffffff1"),
+        DeadLetterFilter(test=True),
+        DeadLetterFilter(recipient="everybody"),
+    ],
+)
+async def test_a_tenant_finds_its_few_and_no_time_of_the_others(
+    closed: LedgerRig, narrowed: DeadLetterFilter, tenant: str
+) -> None:
+    await closed.execute(ADD, NOW - timedelta(hours=1), "replayed", COUNT)
+    if narrowed.recipient:
+        await closed.execute("UPDATE dead_letters SET recipient = $1", narrowed.recipient)
+    oldest = NOW - timedelta(hours=1, minutes=24)
+    await closed.execute(OF, tenant, oldest)
+    found = await look(closed, replace(narrowed, tenant=tenant))
+    assert found.searched_since is None
+    assert {group.first_at for group in found.groups} <= {oldest}
+
+
+async def test_a_look_for_a_small_tenant_reads_nothing_of_the_others(
+    ledger_alone: LedgerRig,
+) -> None:
+    await ledger_alone.execute(ADD, NOW, "replayed", 3_000)
+    await ledger_alone.execute(OF, "shop", NOW - timedelta(minutes=748))
+    await ledger_alone.execute("VACUUM ANALYZE dead_letters")
+    wanted = DeadLetterFilter(states=REPLAYED, tenant="shop", channel="email")
+    assert await _read(ledger_alone, wanted) < 40
 
 
 @pytest.mark.parametrize(
@@ -93,6 +138,8 @@ async def test_the_newest_say_nothing_of_a_state_that_only_older_ones_have(
         DeadLetterFilter(states=REPLAYED, fingerprint="fff"),
         DeadLetterFilter(states=REPLAYED, user_id="u1"),
         DeadLetterFilter(states=REPLAYED, recipient="r1"),
+        DeadLetterFilter(states=REPLAYED, recipient="https://hooks.example.com/all"),
+        DeadLetterFilter(states=REPLAYED, recipient="r1", tenant="acme"),
         DeadLetterFilter(states=REPLAYED, entity_type="order", entity_id="1"),
         DeadLetterFilter(states=REPLAYED, entity_type="parcel"),
         DeadLetterFilter(states=REPLAYED, test=True),
@@ -118,16 +165,22 @@ async def test_a_look_reads_no_more_dead_letters_than_it_takes_in(
     ledger_alone: LedgerRig, wanted: DeadLetterFilter
 ) -> None:
     await ledger_alone.execute(ADD, NOW, "replayed", 3_000)
+    await ledger_alone.execute(ONE_RECIPIENT)
     await ledger_alone.execute("VACUUM ANALYZE dead_letters")
+    assert await _read(ledger_alone, wanted) < 100
+
+
+async def _read(ledger: LedgerRig, wanted: DeadLetterFilter) -> int:
+    """Blocks that the first step touches."""
     statement, values = matching_groups.step_of(wanted)
-    lines = await ledger_alone.fetch(
+    lines = await ledger.fetch(
         f"EXPLAIN (ANALYZE, BUFFERS) {statement}",
         *(NOW - timedelta(days=1), NOW, 40, 3_600.0),
         *values,
     )
     plan = "\n".join(line["QUERY PLAN"] for line in lines)
     assert "Seq Scan" not in plan, plan
-    assert _buffers(lines) < 100, plan
+    return _buffers(lines)
 
 
 def _buffers(lines: Sequence[dict[str, str]]) -> int:

@@ -150,7 +150,7 @@ async def test_an_index_that_was_left_half_built_is_built_again(empty_database_u
         await connection.execute(
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'dead_letters_recipient'::regclass"
         )
-        await migrate(empty_database_url)
+        await asyncio.to_thread(upgrade, empty_database_url, "0011")
         assert await connection.fetchval(VALID)
 
 

@@ -17,7 +17,7 @@ from tidings.ledger.operators.rollups import PLACE
 from tidings.ledger.steps import TimeLimit
 
 LOOKED_AT: Final = 10_000
-"""Dead letters that one statement looks at, and those of the same moment as the last of them."""
+"""Dead letters that one statement looks at, and those of the same moment as the last of them: of one tenant if it is asked for."""
 STEP: Final = f"""
 WITH looked AS MATERIALIZED (
     SELECT d.id, d.fingerprint, d.dead_lettered_at AS at, ({{matches}}) AS matches FROM dead_letters d
@@ -124,18 +124,22 @@ def _place(group: GroupCount) -> tuple[int, str]:
 
 
 def _path(wanted: DeadLetterFilter) -> tuple[DeadLetterFilter, DeadLetterFilter]:
-    """The part of a filter that an index leads to, newest first, and the rest, by which what is found is sorted out."""
+    """The part of a filter that an index leads to, newest first, and the rest, by which what is found is sorted out.
+
+    The tenant is always of the first part: since when dead letters were looked at tells a tenant nothing of the others'.
+    """
+    one_state = ("states",) if len(wanted.states) == 1 else ()
     paths: tuple[tuple[tuple[str, ...], object], ...] = (
         (("ids",), wanted.ids),
         (("recipient",), wanted.recipient),
         (("user_id",), wanted.user_id),
         (("entity_type", "entity_id"), wanted.entity_type and wanted.entity_id),
-        (("test",), wanted.test),
         (("fingerprint",), len(wanted.fingerprint or "") >= LENGTH),
-        (("states",), len(wanted.states) == 1),
+        (("test",), wanted.test),
+        (one_state, one_state),
     )
     taken = next((names for names, given in paths if given), ())
-    names, nothing = ("since", "until", *taken), DeadLetterFilter()
+    names, nothing = ("since", "until", "tenant", *taken), DeadLetterFilter()
     among: dict[str, Any] = {name: getattr(wanted, name) for name in names}
     others: dict[str, Any] = {name: getattr(nothing, name) for name in names}
     return replace(nothing, **among), replace(wanted, **others)

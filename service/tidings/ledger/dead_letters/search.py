@@ -16,7 +16,9 @@ from tidings.delivery.id_prefix import IdPrefix, ambiguous, contains_digits
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.rows import DEAD_LETTER, StoredDeadLetter
+from tidings.ledger.notifications.filters import OF_TENANTS
 from tidings.ledger.positions import Position
+from tidings_events import DEFAULT_TENANT
 
 FIND: Final = """
 SELECT id FROM dead_letters WHERE id BETWEEN $1 AND $2
@@ -276,7 +278,8 @@ def _filters(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, A
     yield "d.fingerprint = {}" if whole else "d.fingerprint LIKE {} || '%'", wanted.fingerprint
     yield "d.dead_lettered_at >= {}", wanted.since
     yield "d.dead_lettered_at < {}", wanted.until
-    yield "d.tenant = {}", wanted.tenant
+    of_tenants = wanted.tenant not in {None, DEFAULT_TENANT}  # an index has these
+    yield f"d.tenant = {{}} AND d.{OF_TENANTS}" if of_tenants else "d.tenant = {}", wanted.tenant
     yield "d.test = {}", wanted.test
     yield "d.category = {}", wanted.category
     yield "d.user_id = {}", wanted.user_id
