@@ -79,6 +79,12 @@ async def test_groups_of_closed_ones_tell_how_far_back_they_are_counted(
     monkeypatch.setattr(groups, "TimeLimit", lambda _: TimeLimit(0))
     first = (await api.ask("GET", path, key)).data
     assert [group["count"] for group in first["data"]] == [1, 1]
+    page = (await api.ask("GET", f"{path}&limit=1", key)).data
+    monkeypatch.setattr(groups, "TimeLimit", TimeLimit)
+    rest = (await api.ask("GET", f"{path}&limit=1&cursor={page['next_cursor']}", key)).data
+    assert (*page["data"], *rest["data"]) == (*first["data"],)
+    assert rest["searched_since"] == first["searched_since"]
+    monkeypatch.setattr(groups, "TimeLimit", lambda _: TimeLimit(0))
     until = first["searched_since"].replace("+", "%2B")
     rest = (await api.ask("GET", f"{path}&until={until}", key)).data
     assert [(group["fingerprint"], group["count"]) for group in rest["data"]] == [("bb03", 1)]

@@ -11,6 +11,7 @@ from tests.support.ledger_rig import LedgerRig
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.ledger.dead_letters import matching_groups
 from tidings.ledger.dead_letters.groups import DeadLetterGrouping, GroupsFound
+from tidings.ledger.dead_letters.open_groups import GroupPosition
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 
 NOW = datetime.now(UTC)
@@ -63,6 +64,28 @@ async def test_looks_that_go_on_where_the_last_one_ended_count_each_dead_letter_
             break
         assert min(group.first_at for group in part.groups) == until
     assert (parts, looks) == (whole, 9)
+
+
+async def test_as_many_as_a_look_takes_in_are_all_that_there_are(
+    closed: LedgerRig,
+) -> None:
+    shop = DeadLetterFilter(states=REPLAYED, tenant="shop")
+    for begin, all_of_them in ((24, True), (22, True), (21, False)):  # 4, 12 and 16 of them
+        await closed.execute(OF, "shop", NOW - timedelta(minutes=begin))
+        assert ((await look(closed, shop)).searched_since is None) is all_of_them
+
+
+async def test_the_pages_of_a_list_count_the_same_dead_letters(closed: LedgerRig) -> None:
+    """Though there is time for more."""
+    wanted = DeadLetterFilter(states=REPLAYED)
+    grouping = DeadLetterGrouping(closed.database)
+    first = await look(closed, wanted)
+    assert [group.dead_letters for group in first.groups] == [4, 4, 4]
+    largest = first.groups[0]
+    after = GroupPosition(largest.dead_letters, largest.fingerprint, first.searched_since)
+    rest = await grouping.largest(wanted, 10, after, now=NOW, patience=60)
+    assert rest.searched_since == first.searched_since
+    assert rest.groups == first.groups[1:]
 
 
 async def test_a_group_that_several_steps_found_has_its_oldest_its_newest_and_its_trend(

@@ -6,7 +6,7 @@ not have (another state, a user, an entity, a recipient …) the newest dead let
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,7 @@ from tidings.ledger.dead_letters.open_groups import (
 )
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.dead_letters.trends import Trend, period_of
-from tidings.ledger.steps import PATIENCE, TimeLimit
+from tidings.ledger.steps import NO_LIMIT, PATIENCE, TimeLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ class DeadLetterGrouping:
             limit: At most so many groups.
             after: Only groups behind this place.
             now: Where the trends end, if the filter has no end.
-            patience: Seconds, about, for which dead letters are counted where no rollup does; None: until the end.
+            patience: Seconds, about, for which dead letters are counted where no rollup does; None: until the end. The pages
+                behind the first count the same as it, however long it takes.
 
         Raises:
             LedgerUnavailable: PostgreSQL is unavailable.
@@ -106,7 +107,12 @@ async def _matching(
     period: Trend,
     time: TimeLimit,
 ) -> GroupsFound:
-    every, searched_since = await count_matching(connection, wanted, period, time)
+    if after is None:
+        every, searched_since = await count_matching(connection, wanted, period, time)
+    else:
+        searched_since = after.searched_since
+        counted = replace(wanted, since=searched_since or wanted.since)
+        every, _ = await count_matching(connection, counted, period, NO_LIMIT)
     counts = behind(every, after)[:limit]
     newest = await newest_of(connection, counts)
     groups = [

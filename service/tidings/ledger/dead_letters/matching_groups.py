@@ -30,6 +30,9 @@ SELECT fingerprint, CASE WHEN at >= $1::timestamptz AND at < $2 THEN {PLACE.form
 SELECT NULL, NULL, count(*), min(at), NULL, NULL FROM looked
 """
 """The row without a fingerprint says how many were looked at, and since when."""
+OLDER: Final = (
+    "SELECT d.id FROM dead_letters d WHERE {among} ORDER BY d.dead_lettered_at DESC LIMIT 1"
+)
 NEWEST: Final = """
 SELECT id AS example, channel, reason, kind, code, message FROM dead_letters WHERE id = ANY($1::uuid[])
 """
@@ -91,10 +94,18 @@ async def count_matching(
                 name, row["newest"], row["last_at"], row["first_at"], list(period.counts)
             )
             groups.setdefault(name, empty).add(row)
-        searched_since = looked["first_at"] if looked["count"] >= LOOKED_AT else None
-        if searched_since is None or limit.over:
-            return sorted(groups.values(), key=_place), searched_since
-        wanted = replace(wanted, until=searched_since)
+        counted = sorted(groups.values(), key=_place)
+        if looked["count"] < LOOKED_AT:
+            return counted, None
+        wanted = replace(wanted, until=looked["first_at"])
+        if limit.over:
+            return counted, wanted.until if await _any(connection, wanted) else None
+
+
+async def _any(connection: Connection, wanted: DeadLetterFilter) -> bool:
+    """Whether another step would look at any."""
+    among, values = where_of(_path(wanted)[0])
+    return await connection.fetchval(OLDER.format(among=among), *values) is not None
 
 
 def step_of(wanted: DeadLetterFilter) -> tuple[str, Sequence[object]]:

@@ -151,6 +151,8 @@ class GroupPosition:
 
     dead_letters: int
     fingerprint: str
+    searched_since: datetime | None = None
+    """Where the dead letters begin that the list counts: its first page had no time for older ones. None: it counts all."""
 
 
 def by_rollups(wanted: DeadLetterFilter) -> bool:

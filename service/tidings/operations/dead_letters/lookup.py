@@ -154,15 +154,17 @@ async def groups(
         return DeadLetterGroupView.of(group, notes.get(name, ()), owners.get(name, ()))
 
     def place(last: DeadLetterGroup) -> str:
-        return cursors.encode(f"{last.dead_letters} {last.fingerprint}", wanted)
+        since = f" {counted.searched_since.isoformat()}" if counted.searched_since else ""
+        return cursors.encode(f"{last.dead_letters} {last.fingerprint}{since}", wanted)
 
     page = page_of(found, limit, view, place)
     return DeadLetterGroupPage(page.data, page.next_cursor, counted.searched_since)
 
 
 def _place(text: str) -> GroupPosition:
-    dead_letters, _, fingerprint = text.partition(" ")
-    return GroupPosition(int(dead_letters), fingerprint)
+    dead_letters, fingerprint, *since = text.split(" ")
+    searched_since = datetime.fromisoformat(since[0]) if since else None
+    return GroupPosition(int(dead_letters), fingerprint, searched_since)
 
 
 async def _notes_of_groups(
