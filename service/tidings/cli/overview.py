@@ -69,6 +69,11 @@ def _print(view: OverviewView, since: str) -> None:
         )
     if view.groups:
         out.print(groups_table(view.groups, datetime.now(UTC)))
+    if view.searched_since is not None:
+        reached = view.searched_since.isoformat()
+        err.print(
+            f"[dim]Counted only dead letters since {reached}; `tidings dead groups --test --until {reached}` counts older ones.[/]"
+        )
     err.print(
         "[dim]`tidings stats` has rates and queues, `tidings channels list` the providers.[/]"
     )

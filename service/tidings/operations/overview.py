@@ -40,6 +40,8 @@ class OverviewView:
     """What is wrong, worst first."""
     at: datetime
     """When it was begun to look."""
+    searched_since: datetime | None = None
+    """Dead letters that came before are not counted in `groups`: tests, of which there are very many; None: all are."""
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
@@ -64,6 +66,7 @@ class OverviewView:
                 for category, target in self.targets.items()
             ],
             "groups": self.groups,
+            "searched_since": self.searched_since,
             "scheduler": self.dispatching,
         }
 
@@ -81,12 +84,13 @@ async def see(backend: Backend, request: StatisticsRequest) -> OverviewView:
         _if_available(dispatching.show(backend)) if request.queues else _nothing(),
     )
     found = None if open_groups is None else open_groups.data
+    counted_since = None if open_groups is None else open_groups.searched_since
     categories = backend.settings.worker.categories
     targets = {name: each.target for name, each in categories.items() if each.target is not None}
     seen = attention.found(
         numbers, found, scheduling, targets, all_tenants=request.queues and not choice.test
     )
-    return OverviewView(numbers, found, scheduling, targets, seen, at)
+    return OverviewView(numbers, found, scheduling, targets, seen, at, counted_since)
 
 
 async def see_soon(backend: Backend, request: StatisticsRequest, patience: float) -> OverviewView:

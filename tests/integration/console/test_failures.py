@@ -100,6 +100,36 @@ async def test_closed_ones_are_counted_among_the_newest_and_older_ones_by_a_link
     await console.api.execute("DELETE FROM dead_letters WHERE tenant = 'closed'")
 
 
+async def test_tests_that_are_counted_in_part_are_not_said_to_be_all(
+    console: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    await stored(console, "ab07", tenant, test=True)
+    tester = await operator(console, tenant, test=True)
+    counted = "Counted back to"
+    for path in ("/", "/failures/ab07"):
+        assert counted not in (await tester.get(path)).text
+    await console.api.execute(
+        "UPDATE dead_letters SET dead_lettered_at = now() - interval '1 hour' WHERE tenant = $1",
+        tenant,
+    )
+    for _ in range(2):
+        await stored(console, "ab08", tenant, test=True)
+    await console.api.execute(
+        "UPDATE dead_letters SET state = 'discarded' WHERE tenant = $1 AND fingerprint = 'ab08'",
+        tenant,
+    )
+    monkeypatch.setattr(matching_groups, "LOOKED_AT", 2)
+    overview = await tester.get("/?range=6h")
+    assert counted in overview.text
+    assert "There is no open dead letter" not in overview.text
+    group = await tester.get("/failures/ab07")
+    assert counted in group.text
+    assert "None of its dead letters is open" not in group.text
+    assert "all 0" not in group.text
+    assert "all open ones that match" in group.text
+
+
 async def test_a_filter_that_is_typed_is_in_the_address_and_a_person_is_not(
     console: ConsoleRig,
 ) -> None:

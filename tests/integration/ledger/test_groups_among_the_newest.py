@@ -66,6 +66,16 @@ async def test_looks_that_go_on_where_the_last_one_ended_count_each_dead_letter_
     assert (parts, looks) == (whole, 9)
 
 
+async def test_a_group_of_tests_is_counted_behind_newer_tests(closed: LedgerRig) -> None:
+    await closed.execute("UPDATE dead_letters SET test = true, fingerprint = 'fffffffffff1'")
+    await closed.execute(
+        "UPDATE dead_letters SET fingerprint = 'fffffffffff2' WHERE dead_lettered_at < $1",
+        NOW - timedelta(minutes=23),
+    )
+    found = await look(closed, DeadLetterFilter(test=True, fingerprint="fffffffffff2"))
+    assert ([group.dead_letters for group in found.groups], found.searched_since) == ([4], None)
+
+
 async def test_as_many_as_a_look_takes_in_are_all_that_there_are(
     closed: LedgerRig,
 ) -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from tidings.api.replies.dead_letters import GROUP, DeadLetterGroupReply
 from tidings.api.replies.notifications import ReplyModel
@@ -57,6 +57,8 @@ class OverviewReply(ReplyModel):
     targets: list[TargetReply]
     groups: list[DeadLetterGroupReply] | None
     """The largest groups of open dead letters; null if PostgreSQL is away."""
+    searched_since: AwareDatetime | None
+    """Those dead-lettered before were not looked at, and are not counted in `groups`; null if all were. Only tests may be too many."""
     scheduler: DispatchingReply | None
     """Null for a key of one tenant, or if PostgreSQL is away."""
 
@@ -73,6 +75,7 @@ EXAMPLE: Final[dict[str, Any]] = {
     "statistics": EXAMPLE_STATISTICS,
     "targets": [{"category": "otp", "target_seconds": 10.0, "p95_seconds": 1.4}],
     "groups": [GROUP],
+    "searched_since": None,
     "scheduler": DISPATCHING,
 }
 

@@ -126,7 +126,7 @@ async def group_page(
         "kept": _query(bar),
         "filters": bar,
         "view": found.data[0] if found.data else None,
-        "at_least": found.searched_since is not None,
+        "searched_since": found.searched_since,
         "notes": noted,
         "owners": owned,
         "page": page,
@@ -196,7 +196,7 @@ def _count(matching: DeadLetterGroupPage | None) -> int | None:
 async def _found(
     visit: Visit, group: DeadLetterChoice
 ) -> tuple[DeadLetterGroupPage, Sequence[GroupNote], Sequence[GroupOwner]]:
-    """A group with its notes and owners; an empty page if none of its dead letters is open any more."""
+    """A group with its notes and owners; an empty page if none of its dead letters that were looked at is open any more."""
     fingerprint = group.values["fingerprint"]
     request = GroupRequest(fingerprint, visit.tenant)
     if not re.fullmatch(r"[0-9a-f]{1,64}", fingerprint):
@@ -212,7 +212,7 @@ async def _found(
             id_ = IdPrefix.parse(str(dead_letter.id))
             newest = await lookup.show(visit.backend, id_, reveal=False, tenant=visit.tenant)
             owned = [] if visit.test else await owners.of_group(visit.backend, request)
-            return DeadLetterGroupPage(()), newest.group_notes, owned
+            return replace(found, data=()), newest.group_notes, owned
     raise NotFound(f"there is no group {fingerprint}")
 
 
