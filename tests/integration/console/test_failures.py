@@ -328,6 +328,7 @@ async def test_while_a_canary_wave_is_watched_no_time_is_promised(console: Conso
     wave = '{"sent": 1}'
     for done, waves, leased, shown in (
         (1, "[]", 1, "1 of 4 done. Watching a canary wave of 1: the others wait for its outcomes"),
+        (2, f"[{wave}]", 1, "2 of 4 done. Sending a canary wave of 2: the others wait"),
         (3, f"[{wave}]", 1, "3 of 4 done. Watching a canary wave of 2: the others wait"),
         (3, f"[{wave}, {wave}]", 1, "3 of 4 done, 0.3 a second, "),
         (3, f"[{wave}, {wave}]", -1, "3 of 4 done. Waiting for a scheduler"),

@@ -134,6 +134,7 @@ async def job_page(
     request = JobItemsRequest(
         id_, SAMPLE if waits else ITEMS, chosen, tenant=visit.tenant, cursor=cursor
     )
+    begin, end = _wave(job)
     values = {
         "job": job,
         "title": title_of(job),
@@ -153,7 +154,8 @@ async def job_page(
         and job.state is JobState.RUNNING
         and await dispatching.is_paused(visit.backend),
         "undo": _undo(job),
-        "wave": _wave(job),
+        "wave": end - begin,
+        "watched": job.done >= end,
         "problem": problem,
         "pace": _pace(visit, job),
         **_equivalents(visit, job),
@@ -170,13 +172,12 @@ def _speed(job: JobView) -> float | None:
     return job.done / seconds if seconds > 0 else None
 
 
-def _wave(job: JobView) -> int:
-    """Items of the canary wave that goes out, or of which the outcomes are awaited; 0: there is none, or all were judged."""
+def _wave(job: JobView) -> tuple[int, int]:
+    """Where the canary wave begins and ends that goes out, or of which the outcomes are awaited; equal: there is none, or all were judged."""
     left = list(Plan(canary=job.canary).waves(job.items))[len(job.waves) :]
     if job.state is not JobState.RUNNING or _undo(job) or not left:
-        return 0
-    begin, end = left[0]
-    return end - begin
+        return 0, 0
+    return left[0]
 
 
 def _undo(job: JobView) -> int:
