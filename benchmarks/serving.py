@@ -13,6 +13,7 @@ from typing import Final
 from benchmarks.contenders.base import PYTHON
 from benchmarks.processes import Command, Processes
 from benchmarks.stage import READY_WITHIN, Stage, wait_for
+from tidings_local.ports import free_port
 
 TIDINGS: Final = (PYTHON, "-c", "from tidings.cli.main import main; main()")
 
@@ -55,14 +56,6 @@ def key(environment: Mapping[str, str], *scopes: str) -> str:
         program, env={**os.environ, **environment}, capture_output=True, text=True, check=True
     )
     return str(json.loads(made.stdout)["secret"])
-
-
-def free_port() -> int:
-    """A port of this machine that is free just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

@@ -16,6 +16,7 @@ from benchmarks.results import Measurement
 from benchmarks.serving import Served
 from benchmarks.stage import NotDone, Stage
 from benchmarks.workloads.base import Column, Workload
+from tidings_local.ports import free_port
 
 SECONDS: Final = 20.0
 WARM_UP: Final = 3.0
@@ -64,7 +65,7 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
                 "batch_cpu_us": batch["cpu_us"] / IN_A_BATCH,
             },
         )
-        port = serving.free_port()
+        port = free_port()
         naive = Command([PYTHON, "-m", "benchmarks.peers.naive_accept", str(port)], environment)
         with serving.listening(stage, naive, port) as served:
             found = _load(stage, served, SINGLE_TARGET, MAIL, CONNECTIONS)
