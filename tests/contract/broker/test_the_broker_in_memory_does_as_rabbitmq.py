@@ -96,6 +96,7 @@ async def publish(connection: FramedConnection, exchange: str, key: str, body: b
         routing_key=key,
         properties=properties,
         mandatory=True,
+        within=5,
     )
 
 
