@@ -40,6 +40,12 @@ async def plan(rig: LedgerRig, statement: str, *arguments: object) -> str:
     return "\n".join(row[0] for row in rows)
 
 
+async def test_a_batch_is_locked_without_reading_all_others(rig: LedgerRig) -> None:
+    locked = await plan(rig, actions.LOCK, NEW, list(range(1, 101)))
+
+    assert "Rows Removed" not in locked, locked
+
+
 async def test_results_are_stored_by_position(rig: LedgerRig) -> None:
     positions = list(range(1, 501))
     count = len(positions)

@@ -9,7 +9,7 @@ from tidings.ledger.database import Connection, Database
 
 DISCARD: Final = """
 WITH open AS (
-    SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND state = 'open' ORDER BY id FOR UPDATE
+    SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND state || '' = 'open' ORDER BY id FOR UPDATE
 ), closed AS (
     UPDATE dead_letters d SET state = 'discarded', note = $2, noted_by = $3, noted_at = now(), actor = $3,
            changed_at = now()
@@ -20,7 +20,7 @@ WITH open AS (
       FROM closed JOIN notifications n ON n.id = closed.notification_id AND n.epoch = closed.epoch
      WHERE n.state = ANY($4::text[])
        AND NOT EXISTS (SELECT FROM dead_letters other
-                        WHERE other.notification_id = n.id AND other.state IN ('open', 'replaying')
+                        WHERE other.notification_id = n.id AND other.state || '' IN ('open', 'replaying')
                           AND other.id NOT IN (SELECT id FROM closed))
 ), ended AS (
     UPDATE notifications n SET state = 'discarded', updated_at = now()
@@ -32,6 +32,7 @@ WITH open AS (
 )
 SELECT id FROM closed
 """
+"""`|| ''` keeps PostgreSQL from looking through all that are open for those that it is given."""
 
 
 class Closings:

@@ -42,7 +42,7 @@ ALIKE_AT_MOST: Final = 100
 """Dead letters that are looked at to see whether they are all of one notification."""
 
 OPEN_BODIES: Final = f"""
-SELECT body FROM dead_letters WHERE id = ANY($1::uuid[]) AND state = '{DeadLetterState.OPEN}' AND octet_length(body) <= $2
+SELECT body FROM dead_letters WHERE id = ANY($1::uuid[]) AND state || '' = '{DeadLetterState.OPEN}' AND octet_length(body) <= $2
 """
 TOO_LATE: Final = (
     "(d.reason = 'expired' AND d.supersedes IS NULL OR coalesce(n.expires_at <= now(), false))"
@@ -290,7 +290,8 @@ def _filters(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, A
         f"({contains_digits('d.notification_id', '{0}')} OR {contains_digits('d.id', '{0}')})",
         wanted.id_prefix and wanted.id_prefix.within,
     )
-    if states and len(wanted.states) == 1:  # an index has those of one state in their order
-        yield "d.state = {}", wanted.states[0].value
+    if states and len(wanted.states) == 1:
+        # An index has those of one state in their order; those with these ids are not looked for among them.
+        yield "d.state || '' = {}" if wanted.ids else "d.state = {}", wanted.states[0].value
     elif states:
         yield "d.state = ANY({}::text[])", [state.value for state in wanted.states]

@@ -46,9 +46,13 @@ DOUBT: Final = "it may have been delivered before"
 HELD: Final = "SELECT FROM jobs WHERE id = $1 AND holder = $2 AND state = 'running'"
 
 LOCK: Final = """
-SELECT position, item FROM job_items WHERE job = $1 AND position = ANY($2::int[]) AND result IS NULL
- ORDER BY position FOR UPDATE SKIP LOCKED
+SELECT i.position, i.item
+  FROM unnest(array_fill($1::uuid, ARRAY[cardinality($2::int[])]), $2) AS waiting (job, position) JOIN job_items i USING (job, position)
+ WHERE i.result IS NULL
+ ORDER BY i.position FOR UPDATE OF i SKIP LOCKED
 """
+"""A job in each row, not one that PostgreSQL knows: it has no statistics of a new job's items, takes them for one, and would read all of
+them for each batch."""
 
 RECORD: Final = """
 UPDATE job_items i SET result = done.result, detail = done.detail, superseded_by = done.superseded_by
@@ -56,8 +60,7 @@ UPDATE job_items i SET result = done.result, detail = done.detail, superseded_by
     AS done (job, position, result, detail, superseded_by)
  WHERE i.job = done.job AND i.position = done.position
 """
-"""A job in each row, not one that PostgreSQL knows: it has no statistics of a new job's items, takes them for one, and would compare
-each with each."""
+"""As `LOCK`: each would be compared with each."""
 
 STATES: Final = "SELECT id, state, actor FROM dead_letters WHERE id = ANY($1::uuid[])"
 

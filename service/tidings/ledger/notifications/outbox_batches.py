@@ -38,11 +38,12 @@ WITH lapsed AS (
     UPDATE notifications n SET dispatch_at = now() FROM locked WHERE n.id = locked.id
 ), waits AS (
     UPDATE dead_letters d SET state = 'replaying', replayed_at = NULL, changed_at = now()
-      FROM locked WHERE d.notification_id = locked.id AND d.replay_epoch = locked.epoch AND d.state = 'replayed'
+      FROM locked WHERE d.notification_id = locked.id AND d.replay_epoch = locked.epoch AND d.state || '' = 'replayed'
 )
 SELECT id FROM locked
 """
-"""Locks by id, as claims do. What was claimed by now was published."""
+"""Locks by id, as claims do. What was claimed by now was published. `|| ''` keeps PostgreSQL, which believes that there are few, from reading
+all that were replayed."""
 
 AT_ONCE: Final = 10
 """Batches taken over by one statement."""
