@@ -141,7 +141,7 @@ class DeadLetterGroupReply(ReplyModel):
     error_message: str
     """Of the newest."""
     first_at: AwareDatetime
-    """When the oldest was dead-lettered; the beginning of that hour while many of it are closed already."""
+    """When the oldest was dead-lettered; the beginning of that hour if more than 200 of it are closed."""
     last_at: AwareDatetime
     """When the newest was."""
     example_id: UUID
